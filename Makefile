@@ -1,0 +1,45 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs, once.
+#
+# uv does the set-up. Where there is none, a private copy is put into .uv/ (ignored by git).
+
+SHELL := /bin/sh
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+export UV_COMPILE_BYTECODE = 1
+
+.PHONY: demo test lint up bench faults clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: .venv/.ready ## the main job, with no network and nothing installed beside us: papers to a delivered digest
+	$(UV) run --frozen broadsheet demo $(ARGS)
+
+test: .venv/.ready ## all tests, with real Redis and PostgreSQL
+	$(UV) run --frozen pytest $(ARGS)
+
+lint: .venv/.ready ## style, types, import contracts
+	$(UV) run --frozen ruff check .
+	$(UV) run --frozen ruff format --check .
+	$(UV) run --frozen mypy
+	$(UV) run --frozen lint-imports
+
+up: .venv/.ready ## the service in one process
+	$(UV) run --frozen broadsheet up
+
+clean: ## remove what set-up made
+	rm -rf .venv .uv
+
+.venv/.ready: uv.lock pyproject.toml | $(filter .uv/bin/uv,$(UV))
+	$(UV) sync --frozen
+	@touch $@
+
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Broadsheet needs Python 3.11 or newer; $(PYTHON) is older. Name another one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .uv 2>/dev/null || $(PYTHON) -m venv --without-pip .uv || { \
+	  echo "python3 -m venv does not work here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@if [ -x .uv/bin/pip ]; then .uv/bin/pip install --quiet --disable-pip-version-check uv; \
+	 else $(PYTHON) -m pip --python .uv install --quiet --disable-pip-version-check uv || { \
+	  echo "neither venv nor pip can install uv here. Install one of: uv (https://docs.astral.sh/uv/), python3-venv, python3-pip"; \
+	  rm -rf .uv; exit 1; }; fi

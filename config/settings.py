@@ -1,0 +1,207 @@
+"""Settings: read once from the environment or a `.env` file, typed, bounded, unit in the name.
+
+Every name here is an environment variable with the prefix `BROADSHEET_` (`BROADSHEET_HOME`, …). The
+README's settings table is generated from the descriptions below, and a test holds it to them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "BROADSHEET_"
+
+
+class Settings(BaseSettings):
+    """Everything an installation can decide. Unset values make a working single-process service."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    home: Path = Field(
+        Path("~/.broadsheet"),
+        description="Data folder. Database, outbox and secret key live here unless set elsewhere.",
+    )
+    database_url: str = Field(
+        "",
+        description="SQLAlchemy address of the database, `postgresql://user:pass@host/name` or "
+        "`sqlite:///file`. Unset: `HOME/broadsheet.db` (SQLite).",
+    )
+    broker_url: str = Field(
+        "",
+        description="Celery broker, `redis://host:6379/0`. Unset: an in-process broker, enough for "
+        "`broadsheet up`.",
+    )
+    public_url: str = Field(
+        "http://127.0.0.1:8100",
+        description="Address under which readers reach the web pages; links in digests start with it.",
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Signs links and sessions. Unset: made once and kept in `HOME/secret_key`.",
+    )
+    feeds: Path | None = Field(
+        None, description="Path of a feeds.toml. Unset: `HOME/feeds.toml` if there is one, else the shipped one."
+    )
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="`smtp://`, `smtps://` or `smtp+starttls://user:pass@host:port`. Unset: messages go to "
+        "`HOME/outbox/*.eml`.",
+    )
+    mail_from: str = Field(
+        "Broadsheet <broadsheet@localhost>", description="Sender of digests, `Name <address>` or an address."
+    )
+    smtp_ambiguity: Literal["hold", "resend"] = Field(
+        "hold",
+        description="What to do when a server's answer was lost after the message was handed over: `hold` "
+        "leaves it `unknown` for a person, `resend` sends the same bytes and Message-ID again.",
+    )
+    slack_api_url: str = Field(
+        "https://slack.com/api", description="Where Slack's Web API lives; webhooks under it are accepted, too."
+    )
+    github_token: SecretStr = Field(
+        SecretStr(""),
+        description="Optional. With it repositories are read 50 a request; without it one by one, 60 an hour.",
+    )
+    admin_password: SecretStr = Field(
+        SecretStr(""),
+        description="Password of the first administrator, `admin`. Unset: the pages for operators answer on "
+        "loopback only, with a password printed at the first start.",
+    )
+    contact: str = Field(
+        "", description="Mail address or page put into the User-Agent, so that upstreams can reach you."
+    )
+    allowed_private_hosts: str = Field(
+        "",
+        description="Comma-separated `host` or `host:port` that may be called though they are private addresses.",
+    )
+
+    hf_url: str = Field("https://huggingface.co", description="Hugging Face.")
+    arxiv_api_url: str = Field("https://export.arxiv.org/api", description="arXiv Atom API.")
+    arxiv_rss_url: str = Field("https://rss.arxiv.org", description="arXiv RSS.")
+    arxiv_oai_url: str = Field("https://oaipmh.arxiv.org/oai", description="arXiv OAI-PMH.")
+    github_api_url: str = Field("https://api.github.com", description="GitHub REST and GraphQL.")
+
+    fetch_deadline_s: float = Field(60, ge=1, le=600, description="Longest a whole fetch may take.")
+    fetch_max_mb: int = Field(64, ge=1, le=1024, description="Largest body accepted, after decompression.")
+    gate_scale: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="Factor on the pauses between calls to one host (1 is what each host asks for; tests against "
+        "a replay use 0).",
+    )
+    retry_first_s: float = Field(
+        60, ge=0.1, le=3600, description="Wait before the second try of a failed job; later waits grow from it."
+    )
+    lease_s: int = Field(
+        300, ge=5, le=86_400, description="How long a worker may hold a job before another takes it over."
+    )
+    poll_s: float = Field(
+        5, gt=0, le=3600, description="How often every worker looks for due work that no message told it of."
+    )
+    tick_s: float = Field(10, gt=0, le=3600, description="How often the schedule adds what has become due.")
+    concurrency: int = Field(4, ge=1, le=256, description="Work done at the same time in one process.")
+    repo_recheck: bool = Field(True, description="Whether repositories are read again as time goes by.")
+    backfill_days: int = Field(
+        14, ge=0, le=365, description="How many missed days are fetched by themselves from sources with a past."
+    )
+    digest_wait_minutes: int = Field(
+        90, ge=0, le=1440, description="How long a digest waits for its feeds' batches before it goes out without."
+    )
+    documents_keep_days: int = Field(
+        90, ge=1, le=36_500, description="How long the bytes of fetched documents are kept for a replay."
+    )
+    jobs_keep_days: int = Field(30, ge=1, le=36_500, description="How long finished jobs stay listed.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto` is colour on a terminal and JSON elsewhere."
+    )
+    web_host: str = Field("127.0.0.1", description="Address the web pages listen on.")
+    web_port: int = Field(8100, ge=0, le=65_535, description="Port the web pages listen on; 0 takes a free one.")
+
+    @field_validator("public_url", "hf_url", "arxiv_api_url", "arxiv_rss_url", "arxiv_oai_url", "github_api_url",
+                     "slack_api_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{value!r} is not a web address; write it as https://host or http://host:port")
+        return value.rstrip("/")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _broker_is_known(self) -> Self:
+        if self.broker_url:
+            scheme = urlsplit(self.broker_url).scheme
+            if scheme not in {"redis", "rediss", "amqp", "amqps", "memory", "sentinel"}:
+                raise ValueError(
+                    f"broker_url: {scheme!r} is not a broker we run on; use redis://host:6379/0 or amqp://…"
+                )
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's address as SQLAlchemy wants it (`postgresql+psycopg://`, `sqlite:///`)."""
+        url = self.database_url or f"sqlite:///{self.home / 'broadsheet.db'}"
+        for short in ("postgres://", "postgresql://"):
+            if url.startswith(short):
+                return "postgresql+psycopg://" + url.removeprefix(short)
+        return url
+
+    @property
+    def outbox(self) -> Path:
+        """Where messages go when there is no mail server."""
+        return self.home / "outbox"
+
+    @property
+    def private_hosts(self) -> frozenset[str]:
+        """The SSRF guard's exceptions."""
+        return frozenset(h.strip().lower() for h in self.allowed_private_hosts.split(",") if h.strip())
+
+    @property
+    def user_agent(self) -> str:
+        """Who we say we are; upstreams ask for a name, a version and a contact."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("broadsheet")
+        except PackageNotFoundError:
+            number = "0"
+        contact = self.contact or self.public_url
+        if "@" in contact and not contact.startswith("mailto:"):
+            contact = f"mailto:{contact}"
+        return f"Broadsheet/{number} (+{contact})"
+
+    def signing_key(self) -> str:
+        """The secret key; made once, readable by the owner only, when none is set."""
+        if self.secret_key.get_secret_value():
+            return self.secret_key.get_secret_value()
+        return _kept_secret(self.home / "secret_key")
+
+
+def _kept_secret(path: Path) -> str:
+    """Read the secret in `path`, or make it; two processes starting at once agree on one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = secrets.token_urlsafe(48)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    if not path.exists():
+        temporary.touch(mode=0o600)
+        temporary.write_text(fresh, encoding="ascii")
+        try:
+            path.hardlink_to(temporary)  # fails when another process was first: atomic, unlike a check
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return path.read_text(encoding="ascii").strip()
