@@ -1,0 +1,96 @@
+"""Feeds: what is polled, and how a poll is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedInfo:
+    """A feed as an upstream module needs to know it.
+
+    `kind` names the upstream module (`hf_papers`, `arxiv_api`, `arxiv_rss`, `arxiv_oai`, `rss`, `listing`);
+    `url` is the address (`rss`) or empty; `params` are the kind's own settings (`query`, `category`, …).
+    """
+
+    name: str
+    kind: str
+    url: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamUrls:
+    """Where each upstream lives; a mirror or a test can stand in. No trailing slashes."""
+
+    hf: str = "https://huggingface.co"
+    arxiv_api: str = "https://export.arxiv.org/api"
+    arxiv_rss: str = "https://rss.arxiv.org"
+    arxiv_oai: str = "https://oaipmh.arxiv.org/oai"
+    github_api: str = "https://api.github.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRequest:
+    """One HTTP GET to make. `gate` is the name under which calls are spaced, `interval_s` by how much."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    gate: str
+    interval_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentInfo:
+    """What is known about bytes to be parsed, beside the bytes.
+
+    `batch` is the day (`2026-11-24`) for sources that list by day, else empty. `as_of` overrides the
+    date a saved listing was taken.
+    """
+
+    feed: str
+    kind: str
+    url: str = ""
+    content_type: str = ""
+    fetched_at: datetime
+    batch: str = ""
+    cursor: str | None = None
+    as_of: date | None = None
+
+
+def batch_is_closed(day: date, pages: Sequence[tuple[str, datetime, str | None]]) -> bool:
+    """Whether a day's batch needs no more asking: its last page was read after the day had ended (UTC).
+
+    `pages` are the ledger's rows of that batch: (state, fetched at, next cursor). A page read while the day
+    was still running may have grown since.
+    """
+    return any(
+        state == "parsed" and next_cursor is None and fetched_at.date() > day for state, fetched_at, next_cursor in pages
+    )
+
+
+def batch_state(
+    pages: Sequence[tuple[str, int | None, int, int, str | None, str]],
+) -> str:
+    """What one batch came to, from its ledger rows, oldest first: `complete`, `partial`, `quiet`, `failed`, `late`.
+
+    A row is (state, announced, seen, rejected, next cursor, cursor); of several tries at one page the newest
+    counts. `late`: nothing has arrived yet. `partial`: a page is missing, or the source announced more than we
+    saw. Entries refused with a reason are accounted for.
+    """
+    if not pages:
+        return "late"
+    newest: dict[str, tuple[str, int | None, int, int, str | None, str]] = {page[5]: page for page in pages}
+    rows = list(newest.values())
+    parsed = [row for row in rows if row[0] == "parsed"]
+    if not parsed:
+        return "failed" if all(row[0] == "failed" for row in rows) else "late"
+    seen = sum(row[2] for row in parsed)
+    announced = max((row[1] for row in parsed if row[1] is not None), default=None)
+    cursors = set(newest)
+    missing = any(row[4] is not None and row[4] not in cursors for row in parsed)
+    if missing or len(parsed) < len(rows) or (announced is not None and seen < announced):
+        return "partial"
+    return "quiet" if seen == 0 else "complete"

@@ -1,0 +1,138 @@
+"""Merging: from what the sources say to what we hold to be true.
+
+Each source's latest words about a paper are kept as one *statement*. A paper's facts are a pure function of
+its statements (`compose`), so the order in which documents arrive does not matter, and no source can undo
+what a better one knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from services.domain.papers import PaperData
+
+SOURCES = ("arxiv_api", "arxiv_oai", "arxiv_rss", "hf_papers", "records", "listing", "rss")
+"""Whom to believe, best first, where two sources state the same field. arXiv keeps the authors' own record;
+its API and OAI-PMH carry more fields than its RSS; Hugging Face copies arXiv's metadata; a saved listing
+shows an extract; a feed of the wild may say anything."""
+
+PREFERRED: Mapping[str, tuple[str, ...]] = {
+    # Counts and machine summaries are Hugging Face's own, whoever else repeats them.
+    "upvotes": ("hf_papers", "records", "listing"),
+    "comments_count": ("hf_papers", "records", "listing"),
+    "organization": ("hf_papers", "records", "listing"),
+    "ai_summary": ("hf_papers",),
+    "ai_keywords": ("hf_papers",),
+    "thumbnail_url": ("hf_papers",),
+}
+
+FIELDS = (
+    "title", "abstract", "authors", "authors_count", "organization", "published_at", "updated_at", "version",
+    "categories", "comment", "journal_ref", "license", "comments_count", "upvotes", "ai_summary", "ai_keywords",
+    "thumbnail_url", "withdrawn",
+)  # fmt: skip
+"""What a paper's row takes from its statements."""
+
+_MEANINGFUL = (
+    "title", "abstract", "authors", "organization", "published_at", "version", "categories", "comment",
+    "journal_ref", "withdrawn",
+)  # fmt: skip
+"""What makes a paper CHANGED. Counts move all day and are no news."""
+
+_TIMES = ("published_at", "updated_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementData:
+    """What one source says of one paper, ready to be stored."""
+
+    source: str
+    as_of: str
+    content_hash: str
+    data: Mapping[str, Any]
+
+
+def state(paper: PaperData, *, source: str, fallback_day: date) -> StatementData:
+    """The statement `paper` makes; unset fields are left out, since a source's silence says nothing."""
+    data: dict[str, Any] = {}
+    for name in FIELDS:
+        value = getattr(paper, name)
+        if value is None or value == ():
+            continue
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        elif name == "authors":
+            value = [
+                {k: v for k in ("name", "affiliation", "orcid", "hf_user") if (v := getattr(author, k))}
+                for author in value
+            ]
+        elif isinstance(value, tuple):
+            value = list(value)
+        data[name] = value
+    day = (paper.announced_on or (paper.updated_at.date() if paper.updated_at else None) or fallback_day).isoformat()
+    return StatementData(
+        source=source, as_of=f"{paper.version or 0:04d} {day}", content_hash=fingerprint(data), data=data
+    )
+
+
+def supersedes(new: StatementData, old_as_of: str, old_hash: str) -> bool:
+    """Whether `new` replaces what the same source said before: it says something else, and not of an earlier day."""
+    return new.content_hash != old_hash and new.as_of >= old_as_of
+
+
+def compose(statements: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts that follow from `statements` (source → data), every name of `FIELDS` present.
+
+    Field by field the best source that says anything wins (`PREFERRED`, else `SOURCES`). Exceptions with a
+    reason: the number of authors follows the names where there are any; a paper is withdrawn as soon as any
+    source says so; the first publication is the earliest day stated by a source of the best rank.
+    """
+    ranked = sorted(statements, key=_rank)
+    facts: dict[str, Any] = {}
+    for name in FIELDS:
+        order = PREFERRED.get(name)
+        sources: Iterable[str] = (
+            sorted(ranked, key=lambda s: (order.index(_family(s)) if _family(s) in order else len(order), _rank(s)))
+            if order
+            else ranked
+        )
+        facts[name] = next((statements[s][name] for s in sources if name in statements[s]), None)
+    facts["withdrawn"] = any(statements[s].get("withdrawn") for s in ranked)
+    if facts["authors"]:
+        facts["authors_count"] = len(facts["authors"])
+    for name in ("authors", "categories", "ai_keywords"):
+        facts[name] = facts[name] or []
+    for name in _TIMES:
+        facts[name] = datetime.fromisoformat(facts[name]) if facts[name] else None
+    return facts
+
+
+def meaning(facts: Mapping[str, Any]) -> str:
+    """Content hash of the fields whose change is news."""
+    return fingerprint({name: facts.get(name) for name in _MEANINGFUL})
+
+
+def fingerprint(data: Mapping[str, Any]) -> str:
+    """A short stable hash of JSON-able data."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=_plain, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    raise TypeError(f"cannot fingerprint {type(value).__name__}")
+
+
+def _family(source: str) -> str:
+    return source.partition(":")[0]
+
+
+def _rank(source: str) -> tuple[int, str]:
+    family = _family(source)
+    return (SOURCES.index(family) if family in SOURCES else len(SOURCES), source)

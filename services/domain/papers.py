@@ -1,0 +1,149 @@
+"""Papers: what a source says of one, and what we hold to be true of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from services.domain.identifiers import Identifier
+from services.domain.links import LinkData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorData:
+    """One author as a source names them. `name` is "Given Family"; the rest only where stated."""
+
+    name: str
+    affiliation: str | None = None
+    orcid: str | None = None
+    hf_user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperData:
+    """What one entry of one document says about one paper. `None` and `()` mean: it does not say.
+
+    Texts are plain (no markup, whitespace collapsed, see `domain.text.clean`); times are aware UTC.
+    """
+
+    identifiers: tuple[Identifier, ...] = ()
+    title: str
+    abstract: str | None = None
+    authors: tuple[AuthorData, ...] = ()
+    authors_count: int | None = None
+    """How many authors there are, where the source gives a number but no names."""
+    organization: str | None = None
+    published_at: datetime | None = None
+    """First version submitted or published."""
+    updated_at: datetime | None = None
+    """This version submitted."""
+    announced_on: date | None = None
+    """The day the source listed it (Daily Papers day, arXiv announcement day, feed entry's date)."""
+    version: int | None = None
+    categories: tuple[str, ...] = ()
+    """Primary first."""
+    comment: str | None = None
+    journal_ref: str | None = None
+    license: str | None = None
+    comments_count: int | None = None
+    upvotes: int | None = None
+    links: tuple[LinkData, ...] = ()
+    """Links the source states as such (`githubRepo`, `projectPage`, an entry's own page);
+    those inside abstract and comment are found by `domain.links.find_links`."""
+    ai_summary: str | None = None
+    ai_keywords: tuple[str, ...] = ()
+    thumbnail_url: str | None = None
+    withdrawn: bool | None = None
+    announce_type: str | None = None
+    """arXiv's: new, cross, replace, replace-cross."""
+    rank: int | None = None
+    """Position in the listing, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """An entry that could not be used, and why; kept in the ledger so that no loss is silent."""
+
+    reason: str
+    entry: str
+    """An excerpt (at most 500 characters) or name that lets a person find it."""
+    position: int
+    """Its position among the entries received, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedFeed:
+    """What one document holds. `seen` = `len(papers) + len(rejected)`, always."""
+
+    papers: tuple[PaperData, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    announced: int | None = None
+    """The source's own total for the whole batch (arXiv's totalResults), where it gives one."""
+    next_cursor: str | None = None
+    """Where the next page starts, in the upstream's own terms; `None` on the last page."""
+    title: str | None = None
+    """The feed's own title."""
+    quiet: bool = False
+    """True when the source says by its own means that there is nothing this time."""
+    notes: tuple[str, ...] = field(default=())
+    """Oddities worth showing to an operator."""
+
+    @property
+    def seen(self) -> int:
+        """Entries received in this document."""
+        return len(self.papers) + len(self.rejected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepoFacts:
+    """A repository as we know it, beside the paper it belongs to."""
+
+    slug: str
+    url: str
+    state: str
+    """new, found, missing, blocked."""
+    stars: int | None = None
+    stars_gained_24h: int | None = None
+    forks: int | None = None
+    license: str | None = None
+    language: str | None = None
+    description: str | None = None
+    topics: tuple[str, ...] = ()
+    pushed_at: datetime | None = None
+    archived: bool = False
+    checked_at: datetime | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperFacts:
+    """What we hold to be true of one paper, with its sightings, links and repositories: the thing that is
+    matched, ranked, listed and shown."""
+
+    id: int
+    key: str
+    title: str
+    abstract: str | None = None
+    authors: tuple[AuthorData, ...] = ()
+    authors_count: int | None = None
+    organization: str | None = None
+    published_at: datetime | None = None
+    updated_at: datetime | None = None
+    announced_on: date | None = None
+    first_seen_at: datetime
+    version: int | None = None
+    categories: tuple[str, ...] = ()
+    comment: str | None = None
+    journal_ref: str | None = None
+    license: str | None = None
+    comments_count: int | None = None
+    upvotes: int | None = None
+    ai_summary: str | None = None
+    ai_keywords: tuple[str, ...] = ()
+    thumbnail_url: str | None = None
+    withdrawn: bool = False
+    identifiers: tuple[Identifier, ...] = ()
+    links: tuple[LinkData, ...] = ()
+    repos: tuple[RepoFacts, ...] = ()
+    feeds: tuple[str, ...] = ()
+    """Names of the feeds that listed it."""

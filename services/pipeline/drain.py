@@ -1,0 +1,157 @@
+"""Drain: claim, run, and account for the outcome of one job after another.
+
+This is the only place where a job's failure becomes a retry or a dead letter, and the only loop there is:
+Celery tasks, the embedded service, `run --once` and the tests all come through `run_job`.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlmodel import Session
+
+from services.domain.errors import LeaseLost, NotFound
+from services.domain.jobs import STAGES, Claim
+from services.domain.retries import RetryPolicy, counts_as_attempt, error_signature, retry_in
+from services.pipeline import enrich, fetch, housekeeping, notify, parse, schedule
+from services.runtime import Runtime
+from services.storage import jobs
+
+log = structlog.get_logger(__name__)
+
+Failed = Callable[[Session, Claim, BaseException, Runtime, bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What a kind of job does, what else a failure means, and how often it is tried."""
+
+    run: Callable[[Runtime, Claim], None]
+    failed: Failed
+    policy: RetryPolicy
+
+
+def _nothing(_: Session, __: Claim, ___: BaseException, ____: Runtime, _____: bool) -> None:
+    """A failure that means nothing beyond the job's own row."""
+
+
+HOUR = timedelta(hours=1)
+
+HANDLERS: Mapping[str, Handler] = {
+    "fetch_feed": Handler(fetch.fetch_feed, fetch.fetch_failed, RetryPolicy(attempts=8, max_wait=6 * HOUR, factor=3)),
+    "parse_document": Handler(parse.parse_document, parse.parse_failed, RetryPolicy(attempts=5, max_wait=HOUR, factor=3)),
+    "enrich_repos": Handler(enrich.enrich_repos, enrich.enrich_failed, RetryPolicy(attempts=6, max_wait=6 * HOUR, factor=3)),
+    "compose_edition": Handler(notify.compose_edition, _nothing, RetryPolicy(attempts=8, max_wait=HOUR)),
+    "send_deliveries": Handler(notify.send_deliveries, notify.send_failed, RetryPolicy(attempts=10, max_wait=2 * HOUR)),
+    "housekeeping": Handler(housekeeping.keep_house, _nothing, RetryPolicy(attempts=3, max_wait=HOUR)),
+}
+"""Every kind of job there is. The first wait is `BROADSHEET_RETRY_FIRST_S`."""
+
+
+def claim_next(
+    rt: Runtime, *, job_id: int | None = None, stages: Sequence[str] | None = None,
+    overdue_since: datetime | None = None,
+) -> Claim | None:
+    """Claim a job: the one asked for, or the most urgent of the stages."""
+    with rt.writing() as session:
+        return jobs.claim(
+            session, now=rt.now(), lease=rt.lease(), worker=rt.worker, job_id=job_id, stages=stages,
+            overdue_since=overdue_since,
+        )  # fmt: skip
+
+
+def run_job(rt: Runtime, claim: Claim) -> str:
+    """Run one claimed job and account for it; returns done, retry, waited, dead or lost."""
+    handler = HANDLERS[claim.kind]
+    with structlog.contextvars.bound_contextvars(job=claim.job_id, kind=claim.kind, key=claim.key, attempt=claim.attempt):
+        if claim.tries > handler.policy.attempts:
+            # Nobody reported a failure, yet the tries are used up: it takes its workers down with it.
+            return _account(rt, claim, handler, RuntimeError(f"its worker died {claim.tries - 1} times"), None)
+        try:
+            handler.run(rt, claim)
+        except LeaseLost as lost:
+            log.warning("job.lost", why=str(lost))
+            return "lost"
+        except NotFound as gone:
+            log.info("job.gone", why=str(gone))
+            return _account(rt, claim, handler, gone, None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a row
+            policy = replace(handler.policy, first_wait=timedelta(seconds=rt.settings.retry_first_s))
+            wait = retry_in(error, attempt=claim.tries, policy=policy, jitter=rt.jitter())
+            return _account(rt, claim, handler, error, wait)
+        return "done"
+
+
+def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, wait: timedelta | None) -> str:
+    """Write a failed try into the ledger, with all it means, in one transaction."""
+    words = f"{type(error).__name__}: {error}"[:2000]
+    trace = "".join(traceback.format_exception(error))[-20_000:]
+    counts = counts_as_attempt(error)
+    try:
+        with rt.writing() as session:
+            jobs.check(session, claim)
+            handler.failed(session, claim, error, rt, wait is None)
+            now = rt.now()
+            if wait is None:
+                jobs.bury(session, claim, now=now, error=words, signature=error_signature(error), traceback=trace)
+            else:
+                jobs.retry(
+                    session, claim, now=now, due_at=now + wait, error=words, signature=error_signature(error),
+                    traceback=trace if counts else "", counts=counts,
+                )  # fmt: skip
+    except LeaseLost as lost:
+        log.warning("job.lost", why=str(lost))
+        return "lost"
+    if wait is None:
+        log.error("job.dead", error=words)
+        return "dead"
+    log.info("job.again", error=words, in_s=round(wait.total_seconds(), 1), counts=counts)
+    return "retry" if counts else "waited"
+
+
+def run_until_idle(
+    rt: Runtime, *, threads: int = 1, patience: timedelta = timedelta(0), stages: Sequence[str] = STAGES,
+    stop: threading.Event | None = None, on_job: Callable[[Claim, str], None] | None = None, ticking: bool = True,
+) -> dict[str, int]:
+    """Run every due job with no broker until none is due, or will be within `patience`; outcomes are counted.
+
+    The schedule's tick is run first and again whenever the work seems done, since work makes work.
+    """
+    counted: dict[str, int] = {}
+    lock = threading.Lock()
+    stop = stop or threading.Event()
+
+    def drain() -> None:
+        while not stop.is_set():
+            claim = claim_next(rt, stages=stages)
+            if claim is None:
+                return
+            outcome = run_job(rt, claim)
+            with lock:
+                counted[outcome] = counted.get(outcome, 0) + 1
+            if on_job is not None:
+                on_job(claim, outcome)
+
+    deadline = rt.now() + patience
+    while not stop.is_set():
+        if ticking:
+            schedule.tick(rt)
+        helpers = [threading.Thread(target=drain, name=f"drain-{n}", daemon=True) for n in range(threads - 1)]
+        for helper in helpers:
+            helper.start()
+        drain()
+        for helper in helpers:
+            helper.join()
+        with rt.reading() as session:
+            next_at = jobs.next_due_at(session)
+        now = rt.now()
+        if next_at is None or next_at > deadline:
+            return counted
+        if next_at > now:
+            rt.sleep(min((next_at - now).total_seconds() + 0.01, 1.0))
+    return counted

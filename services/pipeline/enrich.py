@@ -1,0 +1,83 @@
+"""Enrich: repositories of papers are read at their host, in batches, and read again as time goes by."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from sqlmodel import Session
+
+from services.domain.errors import RateLimited
+from services.domain.jobs import Claim
+from services.domain.repos import AskedRepo, next_check
+from services.runtime import Runtime
+from services.storage import repos, service
+from services.upstreams.github import GitHub
+
+log = structlog.get_logger(__name__)
+
+HOST = "github.com"
+GATE = "api.github.com"
+STATE_OF = {"missing": "missing", "blocked": "blocked"}
+
+
+def enrich_repos(rt: Runtime, claim: Claim) -> None:
+    """Read up to 50 repositories: payload `repo_ids`."""
+    with rt.reading() as session:
+        rows = [r for r in repos.list_by_ids(session, claim.payload["repo_ids"]) if r.host == HOST]
+        seen_at = repos.youngest_paper_at(session, [r.id for r in rows if r.id is not None])
+    if not rows:
+        with rt.step(claim):
+            log.info("repos.none", job=claim.job_id)
+        return
+    rt.pass_gate(GATE, 0)
+    github = GitHub(
+        rt.http, api_url=rt.settings.github_api_url, token=rt.settings.github_token.get_secret_value() or None
+    )
+    try:
+        result = github.get_repos([AskedRepo(slug=r.slug, host_id=r.host_id, etag=r.etag) for r in rows])
+    except RateLimited as error:
+        rt.close_gate(GATE, error.retry_after)
+        raise
+    by_slug = {answer.asked_slug: answer for answer in result.answers}
+    counted: dict[str, int] = {}
+    with rt.step(claim) as step:
+        for row in rows:
+            assert row.id is not None
+            answer = by_slug[row.slug]
+            counted[answer.state] = counted.get(answer.state, 0) + 1
+            age = step.now - seen_at[row.id] if row.id in seen_at else None
+            failures = 0 if answer.state in {"found", "not_modified"} else row.misses + 1
+            again = next_check(answer.state, now=step.now, age_of_paper=age, stars=row.stars, failures=failures)
+            if answer.state == "found" and answer.repo is not None:
+                repos.record_found(
+                    step.session, row.id, answer.repo, etag=answer.etag, now=step.now, next_check_at=again
+                )
+            elif answer.state == "not_modified":
+                repos.record_unchanged(step.session, row, now=step.now, next_check_at=again)
+            else:
+                if answer.state == "failed" and result.retry_after is not None:
+                    again = step.now + result.retry_after + timedelta(seconds=rt.jitter() * 60)
+                repos.record_miss(
+                    step.session, row.id, state=STATE_OF.get(answer.state), error=answer.error, now=step.now,
+                    next_check_at=again,
+                )  # fmt: skip
+        if result.quota is not None:
+            service.record_quota(
+                step.session, GATE, limit=result.quota.limit, remaining=result.quota.remaining,
+                reset_at=result.quota.reset_at, now=step.now,
+            )  # fmt: skip
+    if result.retry_after is not None:
+        rt.close_gate(GATE, result.retry_after)
+    log.info("repos.read", asked=len(rows), **counted)
+
+
+def enrich_failed(session: Session, claim: Claim, error: BaseException, rt: Runtime, final: bool) -> None:
+    """Repositories whose job is given up are due again tomorrow, so that none is forgotten."""
+    if not final:
+        return
+    for repo_id in claim.payload["repo_ids"]:
+        repos.record_miss(
+            session, repo_id, state=None, error=str(error)[:500], now=rt.now(),
+            next_check_at=rt.now() + timedelta(days=1),
+        )  # fmt: skip

@@ -1,0 +1,24 @@
+"""Housekeeping: what has outlived its retention is pruned, a bounded piece at a time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from services.domain.jobs import Claim
+from services.runtime import Runtime
+from services.storage import documents, jobs, service
+
+log = structlog.get_logger(__name__)
+
+
+def keep_house(rt: Runtime, claim: Claim) -> None:
+    """Prune finished jobs, old documents and processes long gone."""
+    with rt.step(claim) as step:
+        pruned_jobs = jobs.prune(step.session, before=step.now - timedelta(days=rt.settings.jobs_keep_days))
+        pruned_documents = documents.prune(
+            step.session, before=step.now - timedelta(days=rt.settings.documents_keep_days)
+        )
+        service.forget_heartbeats(step.session, before=step.now - timedelta(days=7))
+    log.info("house.kept", jobs=pruned_jobs, documents=pruned_documents)

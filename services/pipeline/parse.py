@@ -1,0 +1,131 @@
+"""Parse: kept bytes become papers, and the ledger row of their fetch is completed.
+
+    bytes → upstream.parse → entries and rejections → one transaction: papers, ledger, next page, enrich jobs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
+from sqlmodel import Session
+
+from services.domain.feeds import DocumentInfo
+from services.domain.jobs import REPOS_A_JOB, Claim, NewJob
+from services.domain.papers import PaperData, ParsedFeed, Rejected
+from services.pipeline.fetch import page_job
+from services.runtime import Runtime
+from services.storage import documents, feeds, papers
+from services.storage.papers import Stored
+from services.storage.tables import Feed
+from services.upstreams import kinds
+
+log = structlog.get_logger(__name__)
+
+
+def parse_document(rt: Runtime, claim: Claim) -> None:
+    """Parse the document of one fetch: payload `fetch_id`."""
+    with rt.reading() as session:
+        fetch = feeds.get_fetch(session, claim.payload["fetch_id"])
+        feed = feeds.by_id(session, fetch.feed_id)
+        assert feed is not None
+        assert fetch.document_id is not None
+        body, content_type = documents.read(session, fetch.document_id)
+    about = DocumentInfo(
+        feed=feed.name, kind=feed.kind, url=fetch.url, content_type=content_type, fetched_at=fetch.fetched_at,
+        batch=fetch.batch, cursor=fetch.cursor or None,
+    )  # fmt: skip
+    parsed = kinds.for_kind(feed.kind).parse(body, about)
+    with rt.step(claim) as step:
+        stored, rejected = store(step.session, parsed, feed=feed, day=day_of(about), now=step.now)
+        record(step.session, fetch.id or 0, parsed, stored, rejected, now=step.now)
+        if parsed.next_cursor and feed.id is not None:
+            step.add([page_job(feed.id, feed.name, slot=fetch.slot, batch=fetch.batch, cursor=parsed.next_cursor)])
+        step.add(enrich_jobs(stored.new_repo_ids, f"fetch {fetch.id}"))
+    log.info(
+        "document.parsed", feed=feed.name, batch=fetch.batch, seen=parsed.seen, new=stored.new,
+        changed=stored.changed, known=stored.known, rejected=len(rejected),
+    )  # fmt: skip
+
+
+def parse_failed(session: Session, claim: Claim, error: BaseException, rt: Runtime, final: bool) -> None:
+    """A document that cannot be parsed is a failed fetch: the ledger, the feed and the next slot know."""
+    if not final:
+        return
+    fetch = feeds.get_fetch(session, claim.payload["fetch_id"])
+    feeds.complete_fetch(session, claim.payload["fetch_id"], [], state="failed", error=str(error)[:2000])
+    feed = feeds.by_id(session, fetch.feed_id)
+    if feed is not None and feed.id is not None:
+        feeds.update_feed(session, feed.id, failures=feed.failures + 1, last_error=str(error)[:2000])
+    log.warning("document.malformed", fetch=claim.payload["fetch_id"], error=str(error), at=rt.now().isoformat())
+
+
+def day_of(about: DocumentInfo) -> date:
+    """The day a document's entries belong to where they name none."""
+    if about.batch:
+        try:
+            return date.fromisoformat(about.batch)
+        except ValueError:
+            pass  # a week or a month: the entries carry their days
+    return about.as_of or about.fetched_at.date()
+
+
+def source_of(feed: Feed) -> str:
+    """Who speaks in this feed's documents: all arXiv API feeds are one voice, every feed of the wild its own."""
+    return f"rss:{feed.name}" if feed.kind == "rss" else feed.kind
+
+
+def store(
+    session: Session, parsed: ParsedFeed, *, feed: Feed, day: date, now: datetime, source: str | None = None
+) -> tuple[Stored, list[Rejected]]:
+    """Store a page. If the database refuses it, the page is halved until the entry it cannot take is alone."""
+    rejected = list(parsed.rejected)
+    total = Stored()
+
+    def attempt(entries: Sequence[PaperData]) -> None:
+        if not entries:
+            return
+        try:
+            with session.begin_nested():
+                done = papers.store_page(
+                    session, entries, feed=feed, source=source or source_of(feed), day=day, now=now
+                )
+        except (DataError, IntegrityError, StatementError) as error:
+            if len(entries) == 1:
+                entry = entries[0]
+                position = entry.rank or parsed.papers.index(entry) + 1
+                reason = f"the database refuses it: {str(error.__cause__ or error)[:200]}"
+                rejected.append(Rejected(reason=reason, entry=entry.title[:500], position=position))
+                return
+            middle = len(entries) // 2
+            attempt(entries[:middle])
+            attempt(entries[middle:])
+            return
+        for name in ("new", "changed", "known", "merged"):
+            setattr(total, name, getattr(total, name) + getattr(done, name))
+        total.paper_ids += done.paper_ids
+        total.new_repo_ids += done.new_repo_ids
+
+    attempt(parsed.papers)
+    return total, rejected
+
+
+def record(
+    session: Session, fetch_id: int, parsed: ParsedFeed, stored: Stored, rejected: Sequence[Rejected], *, now: datetime
+) -> None:
+    """Complete a fetch's ledger row. `known` counts entries, too, that repeat a paper of the same page."""
+    feeds.complete_fetch(
+        session, fetch_id, rejected, state="parsed", parsed_at=now, announced=parsed.announced, seen=parsed.seen,
+        new=stored.new, changed=stored.changed, known=parsed.seen - stored.new - stored.changed - len(rejected),
+        rejected=len(rejected), next_cursor=parsed.next_cursor, error=None, notes=list(parsed.notes),
+    )  # fmt: skip
+
+
+def enrich_jobs(repo_ids: Sequence[int], reason: str) -> list[NewJob]:
+    """Jobs that read repositories, a batch each; `reason` makes their keys."""
+    return [
+        NewJob(kind="enrich_repos", key=f"{reason} {start}", payload={"repo_ids": list(repo_ids[start : start + REPOS_A_JOB])})
+        for start in range(0, len(repo_ids), REPOS_A_JOB)
+    ]

@@ -1,0 +1,89 @@
+"""Subscribe: who receives, what, and when. The same for the command line, the catalogue and the web form."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlmodel import Session
+
+from config.catalogue import CADENCES, Catalogue
+from services.domain.addresses import parse_address
+from services.domain.errors import InvalidInput
+from services.domain.queries import parse_query
+from services.domain.schedule import next_edition_at, parse_at, period_length
+from services.runtime import Runtime
+from services.storage import feeds, subscribers
+from services.storage.tables import Subscriber, Subscription
+
+
+def subscribe(
+    rt: Runtime, session: Session, *, to: str, name: str | None = None, query: str = "", cadence: str = "daily",
+    at: str = "08:00", timezone: str = "UTC", budget: int = 12, feed_names: tuple[str, ...] = (),
+    confirmed: bool = False, origin: str = "added",
+) -> tuple[Subscription, Subscriber]:
+    """Add a subscription (or bring the one of that name up to date); `InvalidInput` says what cannot be used."""
+    address = parse_address(to, allowed_hosts=rt.settings.private_hosts)
+    parse_query(query)
+    if cadence not in CADENCES:
+        raise InvalidInput(f"cadence {cadence!r} is none of {', '.join(CADENCES)}")
+    parse_at(at)
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInput(f"time zone {timezone!r} is unknown; write it as Europe/Berlin") from error
+    if not 1 <= budget <= 500:
+        raise InvalidInput("the budget is a number of papers from 1 to 500")
+    for feed in feed_names:
+        feeds.get(session, feed)
+    now = rt.now()
+    subscriber = subscribers.ensure(
+        session, channel=address.channel, address=address.target, confirmed=confirmed, now=now
+    )
+    assert subscriber.id is not None
+    name = name or (query if query else "Daily Papers")
+    wanted = {
+        "query": query, "feeds": list(feed_names), "cadence": cadence, "at": at, "timezone": timezone,
+        "budget": budget,
+    }  # fmt: skip
+    subscription = subscribers.find_subscription(session, subscriber.id, name)
+    if subscription is None:
+        subscription = Subscription(
+            subscriber_id=subscriber.id, name=name, origin=origin, created_at=now,
+            since_at=now - max(period_length(cadence), timedelta(days=1)),
+            next_edition_at=first_edition_at(now, cadence, at, timezone), **wanted,
+        )  # fmt: skip
+        session.add(subscription)
+    else:
+        moved = (subscription.cadence, subscription.at, subscription.timezone) != (cadence, at, timezone)
+        for key, value in wanted.items():
+            setattr(subscription, key, value)
+        if subscription.state == "removed" and origin == "added":
+            subscription.state = "active"
+        if moved or subscription.next_edition_at is None:
+            subscription.next_edition_at = first_edition_at(now, cadence, at, timezone)
+    session.flush()
+    return subscription, subscriber
+
+
+def first_edition_at(now: datetime, cadence: str, at: str, timezone: str) -> datetime:
+    """The first hour of delivery after now."""
+    return next_edition_at(cadence=cadence, at=at, timezone=timezone, after=now)
+
+
+def sync_catalogue(rt: Runtime, session: Session, catalogue: Catalogue) -> None:
+    """Make the rows of origin `catalogue` what the file says, feeds and digests alike.
+
+    Whoever writes an address into the operator's own file vouches for it: no opt-in is asked for.
+    """
+    feeds.sync_catalogue(session, catalogue.feeds, now=rt.now())
+    kept: set[int] = set()
+    for spec in catalogue.digests:
+        subscription, _ = subscribe(
+            rt, session, to=spec.to, name=spec.name, query=spec.query, cadence=spec.cadence, at=spec.at,
+            timezone=spec.timezone, budget=spec.budget, feed_names=spec.feeds, confirmed=True, origin="catalogue",
+        )  # fmt: skip
+        kept.add(subscription.id or 0)
+    for subscription, _ in subscribers.list_subscriptions(session):
+        if subscription.origin == "catalogue" and subscription.id not in kept:
+            subscribers.update_subscription(session, subscription.id or 0, state="removed")

@@ -1,0 +1,222 @@
+"""The runtime: everything a pipeline function needs, put together in one place.
+
+Processes assemble it (`Runtime.from_settings`), everything below is handed what it needs. Nothing here knows
+Celery: `publish` is a plain callable that whoever runs us may set.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from config.catalogue import SHIPPED, Catalogue, load_catalogue
+from config.settings import Settings
+from services.channels import Channel
+from services.channels.email import SmtpChannel
+from services.channels.outbox_folder import OutboxFolder
+from services.channels.slack import SlackWebhook
+from services.channels.webhook import Webhook
+from services.domain.errors import InvalidInput, LeaseLost, RateLimited
+from services.domain.feeds import FeedRequest, UpstreamUrls
+from services.domain.jobs import Claim, Hint, NewJob
+from services.storage import jobs, service
+from services.storage.engine import make_engine, reading, writing
+from services.upstreams.http import Fetched, HttpClient, NotModified, Validators
+
+log = structlog.get_logger(__name__)
+
+LONGEST_WAIT_AT_GATE = timedelta(seconds=30)
+"""A worker sleeps at a gate this long at most; beyond it the job is handed back for others to be done."""
+
+
+def no_hints(_: Sequence[Hint]) -> None:
+    """The publisher where there is no broker: due jobs are found by the claim query."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One transaction of a job: its writes, the jobs that follow, its own finish."""
+
+    session: Session
+    now: datetime
+    claim: Claim
+    hints: list[Hint] = field(default_factory=list)
+
+    def add(self, new_jobs: Iterable[NewJob]) -> None:
+        """Add the jobs that follow from this one."""
+        self.hints += jobs.add(self.session, new_jobs, now=self.now, cause_id=self.claim.job_id)
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The composition root. `clock` and `sleep` can be replaced; `publish` sends hints after a commit."""
+
+    settings: Settings
+    engine: Engine
+    http: HttpClient
+    channels: Mapping[str, Channel]
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    publish: Callable[[Sequence[Hint]], None] = no_hints
+    worker: str = ""
+    secret: str = ""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Runtime:
+        """Put a runtime together; raises `InvalidInput` for settings that cannot work."""
+        http = HttpClient(
+            user_agent=settings.user_agent,
+            deadline_s=settings.fetch_deadline_s,
+            max_body_bytes=settings.fetch_max_mb * 1024 * 1024,
+            allowed_private_hosts=settings.private_hosts,
+        )
+        return cls(
+            settings=settings,
+            engine=make_engine(settings.database, pool_size=settings.concurrency + 4),
+            http=http,
+            channels=_channels(settings, http),
+            worker=f"{socket.gethostname()}",
+            secret=settings.signing_key(),
+        )
+
+    def close(self) -> None:
+        """Give back connections."""
+        self.http.close()
+        for channel in self.channels.values():
+            channel.close()
+        self.engine.dispose()
+
+    # -- the database ------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The present moment, aware UTC."""
+        return self.clock()
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A session that reads."""
+        return reading(self.engine)
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A session in a transaction of its own."""
+        return writing(self.engine)
+
+    @contextmanager
+    def step(self, claim: Claim) -> Iterator[Step]:
+        """The one transaction in which a job writes its result, what follows from it, and its own finish.
+
+        The fencing token is checked first (the row stays locked) and again by the finish; a worker that lost
+        its lease commits nothing. Hints go out after the commit.
+        """
+        with writing(self.engine) as session:
+            jobs.check(session, claim)
+            step = Step(session, self.now(), claim)
+            yield step
+            jobs.finish(session, claim, now=self.now())
+        self.publish(step.hints)
+
+    def add_jobs(self, new_jobs: Iterable[NewJob]) -> list[Hint]:
+        """Add jobs in a transaction of their own, then hint."""
+        with writing(self.engine) as session:
+            hints = jobs.add(session, new_jobs, now=self.now())
+        self.publish(hints)
+        return hints
+
+    # -- the network -------------------------------------------------------------------------------------------
+
+    @property
+    def urls(self) -> UpstreamUrls:
+        """Where each upstream lives."""
+        s = self.settings
+        return UpstreamUrls(
+            hf=s.hf_url, arxiv_api=s.arxiv_api_url, arxiv_rss=s.arxiv_rss_url, arxiv_oai=s.arxiv_oai_url,
+            github_api=s.github_api_url,
+        )  # fmt: skip
+
+    def get(self, request: FeedRequest, validators: Validators | None = None) -> Fetched | NotModified:
+        """One GET through the host's gate. A host that says "not now" closes its gate for everybody."""
+        self.pass_gate(request.gate, request.interval_s)
+        try:
+            return self.http.get(request.url, validators=validators, headers=dict(request.headers))
+        except RateLimited as error:
+            self.close_gate(request.gate, error.retry_after)
+            raise
+
+    def pass_gate(self, name: str, interval_s: float) -> None:
+        """Wait for our turn with a host; `RateLimited` when the wait is so long that others should work meanwhile."""
+        interval = timedelta(seconds=interval_s * self.settings.gate_scale)
+        while True:
+            with writing(self.engine) as session:
+                now = self.now()
+                go_at = service.pass_gate(session, name, interval=interval, now=now)
+                if go_at - now > LONGEST_WAIT_AT_GATE:
+                    session.rollback()
+                    raise RateLimited(
+                        f"the gate of {name} is closed until {go_at:%H:%M:%S} UTC", retry_after=go_at - now
+                    )
+            if go_at > now:
+                self.sleep((go_at - now).total_seconds())
+            return
+
+    def close_gate(self, name: str, retry_after: timedelta | None) -> None:
+        """Keep everybody from calling a host for a while."""
+        with writing(self.engine) as session:
+            now = self.now()
+            service.close_gate(session, name, until=now + (retry_after or timedelta(seconds=60)), now=now)
+
+    # -- small things ------------------------------------------------------------------------------------------
+
+    def catalogue(self) -> Catalogue:
+        """The feeds and digests written down."""
+        path = self.settings.feeds or self.settings.home / "feeds.toml"
+        return load_catalogue(path if self.settings.feeds or path.exists() else SHIPPED)
+
+    def url(self, path: str) -> str:
+        """An address of our web pages."""
+        return f"{self.settings.public_url}{path}"
+
+    def jitter(self) -> float:
+        """A number in [0, 1) that keeps retries apart."""
+        return random.random()  # noqa: S311 - spreads load, guards nothing
+
+    def channel(self, name: str, target: str) -> Channel:
+        """The way out for one address; the outbox folder where nothing else is set."""
+        if name == "email" and not self.settings.smtp_url.get_secret_value():
+            return self.channels["outbox"]
+        if target == "outbox":
+            return self.channels["outbox"]
+        if name not in self.channels:
+            raise InvalidInput(f"there is no channel {name!r}; there are: {', '.join(sorted(self.channels))}")
+        return self.channels[name]
+
+    def lease(self) -> timedelta:
+        """How long a claim holds."""
+        return timedelta(seconds=self.settings.lease_s)
+
+    def enough_lease(self, claim: Claim, needed: timedelta) -> None:
+        """Raise `LeaseLost` when less than `needed` of the claim is left."""
+        if claim.lease_until - self.now() < needed:
+            raise LeaseLost(f"job {claim.job_id}: too little of its lease is left to go on")
+
+
+
+
+
+def _channels(settings: Settings, http: HttpClient) -> dict[str, Channel]:
+    channels: dict[str, Channel] = {
+        "outbox": OutboxFolder(settings.outbox, settings.mail_from),
+        "slack": SlackWebhook(http),
+        "webhook": Webhook(http, settings.signing_key()),
+    }
+    smtp = settings.smtp_url.get_secret_value()
+    if smtp:
+        channels["email"] = SmtpChannel(smtp, settings.mail_from)
+    return channels

@@ -1,0 +1,86 @@
+"""Deliveries: one row for each edition, subscriber and channel, and every step it takes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, update
+from sqlmodel import Session, col, select
+
+from services.domain.errors import LeaseLost, NotFound
+from services.storage.sql import insert_ignore
+from services.storage.tables import Delivery, Edition, EditionItem, Paper, Subscriber
+
+
+def add(session: Session, row: Mapping[str, Any]) -> int | None:
+    """Plan a delivery; `None` when that edition has one to that subscriber by that channel."""
+    added = insert_ignore(
+        session, Delivery, [row], ["edition_id", "subscriber_id", "channel"], returning=["id"]
+    )
+    return int(added[0].id) if added else None
+
+
+def get(session: Session, delivery_id: int) -> tuple[Delivery, Subscriber, Edition]:
+    """A delivery with its subscriber and edition, or `NotFound`."""
+    row = session.exec(
+        select(Delivery, Subscriber, Edition)
+        .join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
+        .join(Edition, col(Edition.id) == col(Delivery.edition_id))
+        .where(Delivery.id == delivery_id)
+    ).first()
+    if row is None:
+        raise NotFound(f"there is no delivery {delivery_id}")
+    return row[0], row[1], row[2]
+
+
+def move(session: Session, delivery_id: int, to: str, *, only_from: Sequence[str], now: datetime, **values: Any) -> None:
+    """Change a delivery's state; `LeaseLost` when it is in none of `only_from` (somebody else moved it)."""
+    done = session.execute(
+        update(Delivery)
+        .where(col(Delivery.id) == delivery_id, col(Delivery.state).in_(only_from))
+        .values(state=to, updated_at=now, **values)
+        .returning(col(Delivery.id))
+    ).first()
+    if done is None:
+        raise LeaseLost(f"delivery {delivery_id} is no longer {' or '.join(only_from)}")
+
+
+def list_all(
+    session: Session, *, edition_id: int | None = None, states: Sequence[str] = (), limit: int | None = None
+) -> list[tuple[Delivery, Subscriber, list[str]]]:
+    """Deliveries with subscriber and paper keys, newest first."""
+    query = select(Delivery, Subscriber).join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
+    if edition_id is not None:
+        query = query.where(Delivery.edition_id == edition_id)
+    if states:
+        query = query.where(col(Delivery.state).in_(states))
+    query = query.order_by(col(Delivery.id).desc())
+    if limit is not None:
+        query = query.limit(limit)
+    rows = list(session.exec(query))
+    keys: dict[int, list[str]] = defaultdict(list)
+    wanted = sorted({d.edition_id for d, _ in rows})
+    for start in range(0, len(wanted), 500):
+        for edition, key in session.exec(
+            select(EditionItem.edition_id, Paper.key)
+            .join(Paper, col(Paper.id) == col(EditionItem.paper_id))
+            .where(col(EditionItem.edition_id).in_(wanted[start : start + 500]))
+            .order_by(col(EditionItem.edition_id), col(EditionItem.rank))
+        ):
+            keys[edition].append(key)
+    return [(d, s, keys.get(d.edition_id, [])) for d, s in rows]
+
+
+def counts(session: Session, *, since: datetime) -> dict[tuple[str, str], int]:
+    """Deliveries planned since then, by (channel, state)."""
+    return {
+        (channel, state): number
+        for channel, state, number in session.exec(
+            select(Delivery.channel, Delivery.state, func.count())
+            .where(Delivery.planned_at >= since)
+            .group_by(col(Delivery.channel), col(Delivery.state))
+        )
+    }

@@ -1,0 +1,70 @@
+"""Editions: who gets what, decided once and written with the deliveries in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from services.domain.errors import NotFound
+from services.storage.sql import insert_ignore
+from services.storage.tables import Edition, EditionItem, Subscription
+
+
+def add(session: Session, row: Mapping[str, Any]) -> int | None:
+    """Add the edition of one period; `None` when that subscription has it already."""
+    added = insert_ignore(session, Edition, [row], ["subscription_id", "period"], returning=["id"])
+    return int(added[0].id) if added else None
+
+
+def add_items(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add an edition's papers; a paper the subscription has had makes the whole transaction fail."""
+    if rows:
+        session.connection().execute(EditionItem.__table__.insert(), list(rows))  # type: ignore[attr-defined]
+
+
+def get(session: Session, edition_id: int) -> Edition:
+    """One edition, or `NotFound`."""
+    row = session.get(Edition, edition_id)
+    if row is None:
+        raise NotFound(f"there is no edition {edition_id}; `broadsheet editions list` shows those there are")
+    return row
+
+
+def find(session: Session, subscription_id: int, period: str) -> Edition | None:
+    """The edition of one period, or none."""
+    return session.exec(
+        select(Edition).where(Edition.subscription_id == subscription_id, Edition.period == period)
+    ).first()
+
+
+def last(session: Session, subscription_id: int) -> Edition | None:
+    """The newest edition of a subscription, or none."""
+    return session.exec(
+        select(Edition)
+        .where(Edition.subscription_id == subscription_id)
+        .order_by(col(Edition.composed_at).desc())
+        .limit(1)
+    ).first()
+
+
+def items(session: Session, edition_id: int) -> list[EditionItem]:
+    """An edition's papers by rank."""
+    return list(
+        session.exec(select(EditionItem).where(EditionItem.edition_id == edition_id).order_by(col(EditionItem.rank)))
+    )
+
+
+def list_recent(session: Session, *, limit: int = 100) -> list[tuple[Edition, Subscription]]:
+    """The newest editions with their subscriptions."""
+    return [
+        (e, s)
+        for e, s in session.exec(
+            select(Edition, Subscription)
+            .join(Subscription, col(Subscription.id) == col(Edition.subscription_id))
+            .order_by(col(Edition.id).desc())
+            .limit(limit)
+        )
+    ]

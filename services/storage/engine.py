@@ -1,0 +1,80 @@
+"""The engine: one database, two kinds of transaction.
+
+SQLite: a transaction that will write must say so at its start. A deferred one that upgrades later is
+refused at once when another writer was first, whatever the busy timeout; hence BEGIN IMMEDIATE for
+`writing` and plain BEGIN for `reading` (WAL lets readers go on beside one writer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlmodel import Session
+
+from services.domain.errors import InvalidInput
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+def make_engine(url: str, *, pool_size: int = 10) -> Engine:
+    """An engine for `sqlite:///…` or `postgresql+psycopg://…`; creates SQLite's folder."""
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise InvalidInput(f"BROADSHEET_DATABASE_URL cannot be read ({error}); use postgresql:// or sqlite:///") from error
+    if backend == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            parsed, pool_size=pool_size, max_overflow=20,
+            connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", _tune_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if backend == "postgresql":
+        return create_engine(parsed, pool_size=pool_size, max_overflow=20, pool_pre_ping=True)
+    raise InvalidInput(f"BROADSHEET_DATABASE_URL: {backend} is not supported; use postgresql:// or sqlite:///")
+
+
+def _tune_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver must not open transactions of its own
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # FULL: a power cut must not undo the record of a message that has left.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cache_size=-32000")
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    reads = connection.get_execution_options().get("broadsheet_reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """A session in a transaction that commits at the end, or rolls back on any error."""
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session for reads: a consistent snapshot on SQLite, never blocked by a writer, never writes."""
+    with engine.connect().execution_options(broadsheet_reads=True) as connection, Session(connection) as session:
+        yield session
+
+
+def is_sqlite(session: Session) -> bool:
+    """Whether this session talks to SQLite."""
+    return bool(session.get_bind().dialect.name == "sqlite")

@@ -1,0 +1,20 @@
+"""Alembic's entry: runs on the connection that `storage.schema` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from services.storage import tables
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=SQLModel.metadata,
+    render_as_batch=True,
+    compare_type=True,
+    user_module_prefix="sqlmodel.sql.sqltypes.",
+)
+assert tables.Paper.__tablename__ in SQLModel.metadata.tables
+with context.begin_transaction():
+    context.run_migrations()

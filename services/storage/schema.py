@@ -1,0 +1,72 @@
+"""The schema: migrations found inside the installed package, run under a lock so that many may start at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+from sqlmodel import SQLModel
+
+from services.domain.errors import InvalidInput
+from services.storage import tables
+
+FOLDER = Path(__file__).with_name("migrations")
+ADVISORY_LOCK = 0x62726F61647368  # "broadsh": one number for all processes that migrate
+
+
+def migrate(engine: Engine) -> tuple[str | None, str]:
+    """Bring the database to the newest schema in one transaction; returns (revision before, revision now)."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+        before = current(connection)
+        newest = head()
+        if before is not None and before not in _known():
+            raise InvalidInput(
+                f"the database has schema {before}, made by a newer Broadsheet; upgrade the program, not the database"
+            )
+        if before != newest:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        return before, newest
+
+
+def current(connection: Connection) -> str | None:
+    """The schema revision the database has; `None` for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the database has the newest schema."""
+    with engine.connect().execution_options(broadsheet_reads=True) as connection:
+        return current(connection) == head()
+
+
+def head() -> str:
+    """The newest revision there is."""
+    newest = ScriptDirectory(str(FOLDER)).get_current_head()
+    assert newest is not None
+    return newest
+
+
+def difference(engine: Engine) -> list[object]:
+    """What the tables in code have that the database has not, or the other way round; empty when they agree."""
+    assert tables.Paper.__tablename__ in SQLModel.metadata.tables
+    with engine.connect() as connection:
+        return list(compare_metadata(MigrationContext.configure(connection), SQLModel.metadata))
+
+
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()}
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    return config

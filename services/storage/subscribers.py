@@ -1,0 +1,113 @@
+"""Subscribers and what each of them wants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from services.domain.errors import NotFound
+from services.storage.tables import Subscriber, Subscription
+
+
+def ensure(session: Session, *, channel: str, address: str, confirmed: bool, now: datetime) -> Subscriber:
+    """The subscriber with that address; made when new. `confirmed` activates one that was pending."""
+    key = f"{channel}:{address}".lower() if channel == "email" else f"{channel}:{address}"
+    row = session.exec(select(Subscriber).where(Subscriber.address_key == key)).first()
+    if row is None:
+        row = Subscriber(channel=channel, address=address, address_key=key, created_at=now)
+        session.add(row)
+    if confirmed and row.state in {"pending", "unsubscribed"}:
+        row.state, row.confirmed_at = "active", now
+    session.flush()
+    return row
+
+
+def get(session: Session, subscriber_id: int) -> Subscriber:
+    """One subscriber, or `NotFound`."""
+    row = session.get(Subscriber, subscriber_id)
+    if row is None:
+        raise NotFound(f"there is no subscriber {subscriber_id}")
+    return row
+
+
+def set_state(session: Session, subscriber_id: int, state: str, **values: Any) -> None:
+    """Activate, unsubscribe or suppress a subscriber."""
+    session.execute(update(Subscriber).where(col(Subscriber.id) == subscriber_id).values(state=state, **values))
+
+
+def find_subscription(session: Session, subscriber_id: int, name: str) -> Subscription | None:
+    """A subscriber's subscription of that name, or none."""
+    return session.exec(
+        select(Subscription).where(Subscription.subscriber_id == subscriber_id, Subscription.name == name)
+    ).first()
+
+
+def get_subscription(session: Session, subscription_id: int) -> tuple[Subscription, Subscriber]:
+    """One subscription with its subscriber, or `NotFound`."""
+    row = session.exec(
+        select(Subscription, Subscriber)
+        .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+        .where(Subscription.id == subscription_id)
+    ).first()
+    if row is None:
+        raise NotFound(
+            f"there is no subscription {subscription_id}; `broadsheet subscriptions list` shows those there are"
+        )
+    return row[0], row[1]
+
+
+def list_subscriptions(session: Session, *, removed: bool = False) -> list[tuple[Subscription, Subscriber]]:
+    """All subscriptions with their subscribers, by id."""
+    query = (
+        select(Subscription, Subscriber)
+        .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+        .order_by(col(Subscription.id))
+    )
+    if not removed:
+        query = query.where(Subscription.state != "removed")
+    return [(s, p) for s, p in session.exec(query)]
+
+
+def list_due(session: Session, *, now: datetime, limit: int = 1000) -> Sequence[Subscription]:
+    """Active subscriptions of active subscribers whose next edition has come."""
+    return list(
+        session.exec(
+            select(Subscription)
+            .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+            .where(
+                Subscription.state == "active", Subscriber.state == "active",
+                col(Subscription.next_edition_at) <= now,
+            )
+            .order_by(col(Subscription.next_edition_at))
+            .limit(limit)
+        )
+    )  # fmt: skip
+
+
+def advance(session: Session, subscription: Subscription, *, to: datetime) -> bool:
+    """Move the next edition; False when another scheduler was first."""
+    moved = session.execute(
+        update(Subscription)
+        .where(
+            col(Subscription.id) == subscription.id,
+            col(Subscription.next_edition_at) == subscription.next_edition_at,
+        )
+        .values(next_edition_at=to)
+    )
+    return bool(moved.rowcount)  # type: ignore[attr-defined]
+
+
+def update_subscription(session: Session, subscription_id: int, **values: Any) -> None:
+    """Set columns of one subscription."""
+    session.execute(update(Subscription).where(col(Subscription.id) == subscription_id).values(**values))
+
+
+def is_paused(subscription: Subscription, today: date) -> bool:
+    """Whether a pause holds on the reader's `today`."""
+    if subscription.state == "paused":
+        return True
+    return subscription.paused_until is not None and today < subscription.paused_until

@@ -1,0 +1,514 @@
+"""The tables. One class a table; every identity is a UNIQUE constraint, every time is aware UTC.
+
+Reading order is the walk of a paper: feeds → fetches and documents → papers (identifiers, statements,
+sightings, links) → repos (names, readings) → subscribers, subscriptions → editions, items, deliveries.
+Beside them `jobs` and `attempts` (the ledger of work), `slots`, `gates`, `heartbeats` (the service itself).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+BIG = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite only gives row ids to plain INTEGER keys."""
+
+
+def _id() -> Any:
+    return Field(default=None, sa_column=Column(BIG, primary_key=True, autoincrement=True))
+
+
+def _long(**kwargs: Any) -> Any:
+    return Field(sa_column=Column(Text, nullable=kwargs.pop("nullable", False)), **kwargs)
+
+
+def _json(factory: Any) -> Any:
+    return Field(default_factory=factory, sa_column=Column(JSON, nullable=False))
+
+
+class Feed(SQLModel, table=True):
+    """One URL or query polled on a schedule."""
+
+    __tablename__ = "feeds"
+
+    id: int | None = _id()
+    name: str = Field(unique=True)
+    kind: str
+    title: str
+    url: str = ""
+    params: dict[str, str] = _json(dict)
+    interval_minutes: int = 60
+    history_days: int = 3
+    origin: str = "added"
+    """`catalogue` (written in feeds.toml) or `added` (by a person)."""
+    paused: bool = False
+    retired: bool = False
+    """410 Gone, or taken out of the catalogue: kept for its history, never fetched."""
+    next_check_at: datetime = Field(index=True)
+    complete_until: date | None = None
+    """The last day whose batch is known to be complete, for sources that list by day."""
+    failures: int = 0
+    """In a row; 0 after a success."""
+    last_error: str | None = Field(default=None, sa_column=Column(Text))
+    last_success_at: datetime | None = None
+    last_fetched_at: datetime | None = None
+    created_at: datetime
+
+
+class Validator(SQLModel, table=True):
+    """What makes the next GET of one address conditional."""
+
+    __tablename__ = "validators"
+
+    url: str = Field(sa_column=Column(Text, primary_key=True))
+    etag: str | None = Field(default=None, sa_column=Column(Text))
+    last_modified: str | None = None
+    document_id: int | None = Field(default=None, sa_column=Column(BIG))
+    updated_at: datetime
+
+
+class Document(SQLModel, table=True):
+    """The bytes one fetch brought: zstandard-compressed, content-addressed."""
+
+    __tablename__ = "documents"
+
+    id: int | None = _id()
+    sha256: str = Field(unique=True)
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    size: int
+    """Bytes before compression."""
+    content_type: str = ""
+    created_at: datetime = Field(index=True)
+
+
+class Fetch(SQLModel, table=True):
+    """The ledger row of one page of one batch: what was announced, and what became of it."""
+
+    __tablename__ = "fetches"
+    __table_args__ = (
+        UniqueConstraint("feed_id", "slot", "batch", "cursor"),
+        Index("ix_fetches_feed_batch", "feed_id", "batch"),
+    )
+
+    id: int | None = _id()
+    feed_id: int = Field(sa_column=Column(BIG, nullable=False))
+    slot: str
+    """The scheduled time this fetch belongs to; `import` rows carry the file's hash."""
+    batch: str = ""
+    """The day, for sources that list by day."""
+    cursor: str = ""
+    url: str = _long(default="")
+    state: str = "fetched"
+    """fetched, parsed, not_modified, failed."""
+    status: int | None = None
+    document_id: int | None = Field(default=None, sa_column=Column(BIG, index=True))
+    fetched_at: datetime = Field(index=True)
+    parsed_at: datetime | None = None
+    announced: int | None = None
+    seen: int = 0
+    new: int = 0
+    changed: int = 0
+    known: int = 0
+    rejected: int = 0
+    next_cursor: str | None = None
+    error: str | None = Field(default=None, sa_column=Column(Text))
+    notes: list[str] = _json(list)
+
+
+class Rejection(SQLModel, table=True):
+    """One entry that could not be used, and why."""
+
+    __tablename__ = "rejections"
+    __table_args__ = (UniqueConstraint("fetch_id", "position"),)
+
+    id: int | None = _id()
+    fetch_id: int = Field(sa_column=Column(BIG, nullable=False))
+    position: int
+    reason: str = _long()
+    entry: str = _long()
+
+
+class Paper(SQLModel, table=True):
+    """A work, once. Its facts are composed from its statements (`domain.merging`)."""
+
+    __tablename__ = "papers"
+    __table_args__ = (
+        Index("ix_papers_announced", "announced_on", "id"),
+        Index("ix_papers_published", "published_at"),
+    )
+
+    id: int | None = _id()
+    key: str = Field(unique=True)
+    title: str = _long()
+    title_key: str = Field(default="", index=True)
+    """Fingerprint of the normalised title; empty when the title is too short to identify."""
+    abstract: str | None = Field(default=None, sa_column=Column(Text))
+    authors: list[dict[str, str]] = _json(list)
+    authors_count: int | None = None
+    organization: str | None = Field(default=None, sa_column=Column(Text))
+    published_at: datetime | None = None
+    updated_at: datetime | None = None
+    announced_on: date | None = None
+    """First day any feed listed it."""
+    version: int | None = None
+    categories: list[str] = _json(list)
+    comment: str | None = Field(default=None, sa_column=Column(Text))
+    journal_ref: str | None = Field(default=None, sa_column=Column(Text))
+    license: str | None = None
+    comments_count: int | None = None
+    upvotes: int | None = None
+    ai_summary: str | None = Field(default=None, sa_column=Column(Text))
+    ai_keywords: list[str] = _json(list)
+    thumbnail_url: str | None = Field(default=None, sa_column=Column(Text))
+    withdrawn: bool = False
+    content_hash: str
+    first_seen_at: datetime = Field(index=True)
+    changed_at: datetime
+
+
+class Identifier(SQLModel, table=True):
+    """A name for a paper; no two papers share one."""
+
+    __tablename__ = "identifiers"
+    __table_args__ = (UniqueConstraint("scheme", "value"),)
+
+    id: int | None = _id()
+    scheme: str
+    value: str = _long()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+
+
+class Statement(SQLModel, table=True):
+    """What one source last said of one paper."""
+
+    __tablename__ = "statements"
+    __table_args__ = (UniqueConstraint("paper_id", "source"),)
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
+    source: str
+    """`hf_papers`, `arxiv_api`, … ; `rss:NAME` for a feed of the wild."""
+    as_of: str
+    """Orders what one source says over time: version, then day."""
+    content_hash: str
+    data: dict[str, Any] = _json(dict)
+    said_at: datetime
+
+
+class Merge(SQLModel, table=True):
+    """Two rows that turned out to be one paper: what was folded into what, and why."""
+
+    __tablename__ = "merges"
+
+    id: int | None = _id()
+    kept_paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    merged_key: str
+    reason: str = _long()
+    merged_at: datetime
+
+
+class Sighting(SQLModel, table=True):
+    """The fact that a feed listed a paper, on which day, at which rank."""
+
+    __tablename__ = "sightings"
+    __table_args__ = (UniqueConstraint("paper_id", "feed_id", "day"), Index("ix_sightings_feed_day", "feed_id", "day"))
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
+    feed_id: int = Field(sa_column=Column(BIG, nullable=False))
+    day: date
+    rank: int | None = None
+    announce_type: str | None = None
+    seen_at: datetime
+
+
+class Link(SQLModel, table=True):
+    """One thing a paper points at, with the evidence for it."""
+
+    __tablename__ = "links"
+    __table_args__ = (UniqueConstraint("paper_id", "url_key"),)
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
+    url: str = _long()
+    url_key: str = _long()
+    """The address folded for comparison: one link per thing."""
+    kind: str
+    slug: str | None = Field(default=None, sa_column=Column(Text))
+    evidence: str
+    repo_id: int | None = Field(default=None, sa_column=Column(BIG, index=True))
+    found_at: datetime
+
+
+class Repo(SQLModel, table=True):
+    """A code repository, known by its host's numeric id once we have asked."""
+
+    __tablename__ = "repos"
+    __table_args__ = (UniqueConstraint("host", "host_id"), Index("ix_repos_due", "next_check_at"))
+
+    id: int | None = _id()
+    host: str
+    host_id: str | None = None
+    slug: str = _long()
+    """Its present `owner/name`."""
+    state: str = "new"
+    """new, found, missing, blocked."""
+    description: str | None = Field(default=None, sa_column=Column(Text))
+    homepage: str | None = Field(default=None, sa_column=Column(Text))
+    stars: int | None = None
+    forks: int | None = None
+    open_issues: int | None = None
+    language: str | None = None
+    license: str | None = None
+    topics: list[str] = _json(list)
+    archived: bool = False
+    fork: bool = False
+    created_at: datetime | None = None
+    pushed_at: datetime | None = None
+    etag: str | None = Field(default=None, sa_column=Column(Text))
+    checked_at: datetime | None = None
+    next_check_at: datetime
+    misses: int = 0
+    """Times in a row it was not there or could not be read."""
+    error: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class RepoName(SQLModel, table=True):
+    """An `owner/name` a repository has, or had."""
+
+    __tablename__ = "repo_names"
+    __table_args__ = (UniqueConstraint("host", "slug_key"),)
+
+    id: int | None = _id()
+    host: str
+    slug_key: str = _long()
+    """Lower-cased: hosts compare without case."""
+    repo_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    since_at: datetime
+
+
+class Reading(SQLModel, table=True):
+    """A repository's counts at one time."""
+
+    __tablename__ = "readings"
+    __table_args__ = (UniqueConstraint("repo_id", "read_at"),)
+
+    id: int | None = _id()
+    repo_id: int = Field(sa_column=Column(BIG, nullable=False))
+    read_at: datetime
+    stars: int
+    forks: int
+
+
+class Subscriber(SQLModel, table=True):
+    """A person, or a Slack channel, that receives."""
+
+    __tablename__ = "subscribers"
+
+    id: int | None = _id()
+    channel: str
+    address: str = _long()
+    address_key: str = Field(unique=True)
+    """Channel and address folded, so that one address subscribes once."""
+    state: str = "pending"
+    """pending (opt-in not confirmed), active, unsubscribed, suppressed."""
+    token_version: int = 1
+    created_at: datetime
+    confirmed_at: datetime | None = None
+
+
+class Subscription(SQLModel, table=True):
+    """What a subscriber wants: query, cadence, time zone, budget."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (UniqueConstraint("subscriber_id", "name"), Index("ix_subscriptions_due", "next_edition_at"))
+
+    id: int | None = _id()
+    subscriber_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    name: str
+    query: str = _long(default="")
+    feeds: list[str] = _json(list)
+    cadence: str = "daily"
+    at: str = "08:00"
+    timezone: str = "UTC"
+    budget: int = 12
+    state: str = "active"
+    """active, paused, removed."""
+    paused_until: date | None = None
+    origin: str = "added"
+    created_at: datetime
+    since_at: datetime
+    """Papers first seen before this are not news to the subscriber."""
+    next_edition_at: datetime | None = None
+
+
+class Edition(SQLModel, table=True):
+    """One issue of a digest: unique by subscription and period."""
+
+    __tablename__ = "editions"
+    __table_args__ = (UniqueConstraint("subscription_id", "period"),)
+
+    id: int | None = _id()
+    subscription_id: int = Field(sa_column=Column(BIG, nullable=False))
+    period: str
+    """The local date (`2026-11-24`), or the paper's key for an alert."""
+    composed_at: datetime = Field(index=True)
+    due_at: datetime
+    matched: int
+    considered: int
+    sources: list[dict[str, Any]] = _json(list)
+    skipped: str | None = None
+    """Why nothing was sent (`empty`), else nothing."""
+
+
+class EditionItem(SQLModel, table=True):
+    """A paper in an edition. A subscription gets a paper once, ever."""
+
+    __tablename__ = "edition_items"
+    __table_args__ = (UniqueConstraint("subscription_id", "paper_id"), UniqueConstraint("edition_id", "rank"))
+
+    id: int | None = _id()
+    edition_id: int = Field(sa_column=Column(BIG, nullable=False))
+    subscription_id: int = Field(sa_column=Column(BIG, nullable=False))
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    rank: int
+    why: list[str] = _json(list)
+    late: bool = False
+
+
+class Delivery(SQLModel, table=True):
+    """One edition to one subscriber by one channel, and what became of it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (UniqueConstraint("edition_id", "subscriber_id", "channel"), Index("ix_deliveries_state", "state"))
+
+    id: int | None = _id()
+    edition_id: int = Field(sa_column=Column(BIG, nullable=False))
+    subscriber_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    channel: str
+    state: str = "planned"
+    """planned, sending, accepted, deferred, failed, suppressed, expired, unknown."""
+    message_id: str = Field(unique=True)
+    message: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """The rendered message, compressed: every try sends the same bytes."""
+    attempts: int = 0
+    code: str | None = None
+    detail: str | None = Field(default=None, sa_column=Column(Text))
+    planned_at: datetime
+    sent_at: datetime | None = None
+    expires_at: datetime
+    updated_at: datetime
+
+
+class Job(SQLModel, table=True):
+    """A row of work. The table is the truth; a Celery message only says "look at this job"."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("kind", "key"),
+        Index("ix_jobs_ready", "stage", "due_at", sqlite_where=text("state = 'ready'"), postgresql_where=text("state = 'ready'")),
+        Index("ix_jobs_leased", "lease_until", sqlite_where=text("state = 'running'"),
+              postgresql_where=text("state = 'running'")),
+        Index("ix_jobs_finished", "finished_at"),
+        Index("ix_jobs_state", "state", "id"),
+    )
+
+    id: int | None = _id()
+    kind: str
+    key: str = _long()
+    stage: str
+    """fetch, parse, enrich, notify: the queue it belongs to."""
+    payload: dict[str, Any] = _json(dict)
+    """Ids only; the data is in the tables."""
+    state: str = "ready"
+    """ready, running, done, dead."""
+    priority: int = 0
+    """Lower first: alerts before backfills."""
+    due_at: datetime
+    lease_until: datetime | None = None
+    token: str | None = None
+    attempts: int = 0
+    """Tries so far; each has its row in `attempts`."""
+    spared: int = 0
+    """Tries that do not count against the limit: waits for a host, hand-backs, those before a person revived it."""
+    last_error: str | None = Field(default=None, sa_column=Column(Text))
+    signature: str | None = Field(default=None, index=True)
+    """Groups failures of the same cause."""
+    cause_id: int | None = Field(default=None, sa_column=Column(BIG, index=True))
+    """The job that led to this one."""
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class Attempt(SQLModel, table=True):
+    """One try of a job."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("job_id", "number"),)
+
+    id: int | None = _id()
+    job_id: int = Field(sa_column=Column(BIG, nullable=False))
+    number: int
+    worker: str = ""
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: str = "running"
+    """running, done, retry, waited (a host asked us to), released (the worker was told to stop), dead, lost (its
+    lease ran out)."""
+    error: str | None = Field(default=None, sa_column=Column(Text))
+    traceback: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class Slot(SQLModel, table=True):
+    """One entry of the schedule: when it last ran, when it runs next."""
+
+    __tablename__ = "slots"
+
+    name: str = Field(primary_key=True)
+    every_s: int
+    last_at: datetime | None = None
+    next_at: datetime
+    paused: bool = False
+
+
+class Gate(SQLModel, table=True):
+    """When one host may be called next, for all workers together."""
+
+    __tablename__ = "gates"
+
+    name: str = Field(primary_key=True)
+    free_at: datetime
+    calls: int = 0
+
+
+class Heartbeat(SQLModel, table=True):
+    """A process that is, or was, alive."""
+
+    __tablename__ = "heartbeats"
+
+    name: str = Field(primary_key=True)
+    role: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    busy: int = 0
+    slots: int = 0
+    memory_mb: float = 0
+
+
+class Quota(SQLModel, table=True):
+    """What an upstream says is left of our allowance."""
+
+    __tablename__ = "quotas"
+
+    name: str = Field(primary_key=True)
+    limit: int
+    remaining: int
+    reset_at: datetime | None = None
+    read_at: datetime
