@@ -1,0 +1,65 @@
+"""Faults: what goes wrong becomes one clear line on stderr and an exit code; no traceback for what we understand.
+
+    0 done      1 failed or partly refused      2 wrong usage, or a setting that cannot be used
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from config.catalogue import CatalogueError
+from services.domain.errors import BroadsheetError
+from workers.commands.opening import SettingsFault
+from workers.commands.output import fail
+
+FAILED = 1
+WRONG_USAGE = 2
+
+
+class Commands(TyperGroup):
+    """The group of all commands: whatever they raise ends here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and turn its errors into lines and exit codes."""
+        try:
+            return super().invoke(ctx)
+        except SettingsFault as error:
+            fail(error)
+            raise typer.Exit(WRONG_USAGE) from None
+        except (BroadsheetError, CatalogueError) as error:
+            fail(error)
+            raise typer.Exit(FAILED) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of our output has seen enough
+                raise
+            fail(error)
+            raise typer.Exit(FAILED) from None
+        except Exception as error:
+            words = database_trouble(error)
+            if words is None:
+                raise
+            fail(words)
+            raise typer.Exit(FAILED) from None
+
+
+def database_trouble(error: BaseException) -> str | None:
+    """What a driver's error means to a person; `None` for anything else."""
+    kind = type(error)
+    if not kind.__module__.startswith("sqlalchemy.") or kind.__name__ not in {
+        "OperationalError", "DatabaseError", "InterfaceError", "TimeoutError",
+    }:  # fmt: skip
+        return None
+    from config.logging import redact
+
+    said = redact(" ".join(str(getattr(error, "orig", None) or error).split()))
+    if "locked" in said:
+        return f"the database is busy ({said}); another process holds it for long. Try again."
+    if "not a database" in said or "malformed" in said:
+        return f"the database is damaged ({said}); bring back a copy with `broadsheet restore FILE`"
+    if "full" in said:
+        return f"the disk is full ({said}); nothing was written"
+    return f"the database cannot be used: {said}. `broadsheet doctor` looks closer."
