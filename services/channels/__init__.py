@@ -1,0 +1,66 @@
+"""How a message leaves: one `send(message, to, key)` per channel, and three ways in which it can fail.
+
+A channel knows nothing of editions or rows. It says what happened and no more: a Receipt when the other
+side took the message, DeliveryDeferred when it certainly did not and may later, DeliveryRefused when it
+never will, DeliveryUnknown when nobody can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from services.domain.messages import Message, Receipt
+
+
+def no_intent() -> None:
+    """The `commit_intent` of a caller that keeps no record."""
+
+
+class Channel(Protocol):
+    """A way out."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name in addresses and rows: `email`, `slack`, `webhook`, `outbox`."""
+        ...
+
+    def send(self, message: Message, to: str, key: str, *, commit_intent: Callable[[], None] = no_intent) -> Receipt:
+        """Send `message` to the one target `to`; `key` is the delivery's own, the same on every attempt.
+
+        `commit_intent` is called once, right before the step that cannot be taken back; what it raises comes
+        out of `send`, and then nothing was sent.
+        """
+        ...
+
+
+class HttpAnswer(Protocol):
+    """What came back from a POST."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The decoded body."""
+        ...
+
+
+class HttpPoster(Protocol):
+    """The one thing the webhook channels need of an HTTP client.
+
+    It raises the UpstreamError family: RateLimited, UpstreamUnavailable, UpstreamRejected.
+    """
+
+    def post(
+        self,
+        url: str,
+        *,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """POST `json`, or `content` as it is, to `url`."""
+        ...

@@ -1,0 +1,300 @@
+"""Mail over SMTP, step by step, so that only one instant leaves doubt.
+
+Everything up to the server's `354` may be repeated and leaves no mail. Then the intent is committed, the
+message goes out and, last, the dot that makes it the server's. Trouble before the dot is certain (not sent);
+a connection lost between the dot and its answer is not (DeliveryUnknown).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import smtplib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.channels import no_intent
+from services.channels.mime import build_mime, sender
+from services.channels.smtp_url import SmtpServer, parse_smtp_url
+from services.domain.errors import DeliveryDeferred, DeliveryRefused, DeliveryUnknown
+from services.domain.messages import Message, Receipt
+from services.domain.text import clean
+
+__all__ = ["SmtpChannel", "build_mime"]
+
+_IDLE_S = 30.0
+"""Connections unused for longer are opened anew: servers and firewalls drop them, some without a word."""
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
+_LOGIN_CODES = frozenset({530, 534, 535, 538})
+_CLOSING = 421
+
+
+@dataclass(slots=True)
+class _Open:
+    """A connection of one thread of one process."""
+
+    smtp: smtplib.SMTP
+    pid: int
+    used_at: float
+    """Of the monotonic clock."""
+    fresh: bool = True
+
+
+class _Stale(Exception):
+    """A reused connection turned out to be dead before anything was sent."""
+
+
+class SmtpChannel:
+    """Sends mail through one server; each thread keeps its own connection and reuses it.
+
+    `url` as in `parse_smtp_url`; `mail_from` is `Name <address>`. `timeout_s` bounds each step on the socket,
+    `accept_timeout_s` (default the same) the wait for the answer to the dot, where impatience makes doubles.
+    `tls` replaces the default context, which verifies certificates and host names.
+    """
+
+    name = "email"
+
+    def __init__(
+        self,
+        url: str,
+        mail_from: str,
+        *,
+        timeout_s: float = 30,
+        local_hostname: str | None = None,
+        accept_timeout_s: float | None = None,
+        tls: ssl.SSLContext | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._server: SmtpServer = parse_smtp_url(url)
+        self._mail_from = mail_from
+        self._envelope_from = sender(mail_from).addr_spec
+        self._timeout_s = timeout_s
+        self._accept_timeout_s = accept_timeout_s or timeout_s
+        self._local_hostname = local_hostname
+        self._tls = tls
+        self._clock = clock
+        self._local = threading.local()
+
+    def send(
+        self,
+        message: Message,
+        to: str,
+        key: str,  # noqa: ARG002  (a channel's signature)
+        *,
+        commit_intent: Callable[[], None] = no_intent,
+    ) -> Receipt:
+        """Hand the mail in; see `channels.Channel.send`. The Message-ID stands for `key`."""
+        data = build_mime(message, self._mail_from, to)
+        try:
+            connection = self._begin(to, len(data))
+        except _Stale:
+            # Nothing was sent on it. A second one is new, so it cannot be stale.
+            connection = self._begin(to, len(data))
+        try:
+            commit_intent()
+        except BaseException:
+            # Past 354 there is no way back but to hang up: without the dot the server keeps nothing.
+            self.close()
+            raise
+        return self._hand_over(connection, data)
+
+    def close(self) -> None:
+        """Drop this thread's connection."""
+        held: _Open | None = getattr(self._local, "held", None)
+        self._local.held = None
+        if held is not None:
+            with suppress(OSError):
+                held.smtp.close()
+
+    # --- up to 354: repeatable --------------------------------------------------------------------------
+
+    def _begin(self, to: str, size: int) -> smtplib.SMTP:
+        """A connection on which the server has just said 354."""
+        held = self._connected()
+        smtp = held.smtp
+        options = [f"SIZE={size}"] if smtp.has_extn("size") else []
+        steps: tuple[tuple[str, Callable[[], tuple[int, bytes]]], ...] = (
+            ("MAIL FROM", lambda: smtp.mail(self._envelope_from, options)),
+            ("RCPT TO", lambda: smtp.rcpt(to)),
+            ("DATA", lambda: smtp.docmd("DATA")),
+        )
+        for step, ask in steps:
+            code, reply = self._ask(step, ask, held)
+            if code == _CLOSING and not held.fresh:
+                self.close()
+                raise _Stale
+            if code == 354 and step == "DATA":
+                held.fresh, held.used_at = False, time.monotonic()
+                return smtp
+            if step == "DATA" or not 200 <= code < 300:
+                self._reset(held, code)
+                raise _failure(f"{self._server} at {step}", code, reply)
+        raise AssertionError("DATA always ends the loop")
+
+    def _ask(self, step: str, ask: Callable[[], tuple[int, bytes]], held: _Open) -> tuple[int, bytes]:
+        try:
+            return ask()
+        except smtplib.SMTPResponseException as error:
+            self.close()
+            raise DeliveryDeferred(
+                f"{self._server} at {step}: {_words(error.smtp_error)}", code=str(error.smtp_code)
+            ) from error
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            if not held.fresh:
+                raise _Stale from error
+            raise DeliveryDeferred(f"{self._server} at {step}: connection lost ({error})") from error
+
+    def _reset(self, held: _Open, code: int) -> None:
+        """Make the connection ready for the next recipient, or drop it."""
+        held.fresh, held.used_at = False, time.monotonic()
+        if code == _CLOSING:
+            self.close()
+            return
+        try:
+            answer, _ = held.smtp.rset()
+        except (OSError, smtplib.SMTPException):
+            answer = -1
+        if answer != 250:
+            self.close()
+
+    def _connected(self) -> _Open:
+        held: _Open | None = getattr(self._local, "held", None)
+        if held is not None:
+            idle_s = time.monotonic() - held.used_at
+            # A connection made before a fork belongs to the parent: two processes would share its stream.
+            if held.pid == os.getpid() and idle_s < _IDLE_S and held.smtp.sock is not None:
+                held.smtp.sock.settimeout(self._timeout_s)
+                return held
+            self.close()
+        held = _Open(self._connect(), os.getpid(), time.monotonic())
+        self._local.held = held
+        return held
+
+    def _connect(self) -> smtplib.SMTP:
+        server = self._server
+        smtp: smtplib.SMTP | None = None
+        try:
+            smtp = self._greeted()
+            if server.security == "starttls":
+                if not smtp.has_extn("starttls"):
+                    raise DeliveryDeferred(
+                        f"{server} offers no STARTTLS; without it nothing is sent. Check BROADSHEET_SMTP_URL."
+                    )
+                code, reply = smtp.starttls(context=self._context())
+                if code != 220:
+                    raise DeliveryDeferred(f"{server} at STARTTLS: {code} {_words(reply)}", code=str(code))
+                smtp.ehlo_or_helo_if_needed()
+            if server.user is not None:
+                smtp.login(server.user, server.password)
+        except DeliveryDeferred:
+            _hang_up(smtp)
+            raise
+        except smtplib.SMTPAuthenticationError as error:
+            _hang_up(smtp)
+            raise DeliveryDeferred(
+                f"{server} does not take our user and password: {_words(error.smtp_error)}",
+                code=_code(error.smtp_code, error.smtp_error),
+            ) from error
+        except smtplib.SMTPResponseException as error:
+            _hang_up(smtp)
+            raise DeliveryDeferred(
+                f"{server} at the greeting: {_words(error.smtp_error)}",
+                code=_code(error.smtp_code, error.smtp_error),
+            ) from error
+        except ssl.SSLError as error:
+            _hang_up(smtp)
+            raise DeliveryDeferred(f"{server}: no trusted encrypted connection ({error})") from error
+        except (OSError, smtplib.SMTPException) as error:
+            _hang_up(smtp)
+            raise DeliveryDeferred(f"{server}: no connection ({error})") from error
+        return smtp
+
+    def _greeted(self) -> smtplib.SMTP:
+        server, timeout_s = self._server, self._timeout_s
+        if server.security == "tls":
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                server.host, server.port, self._hostname(), timeout=timeout_s, context=self._context()
+            )
+        else:
+            smtp = smtplib.SMTP(server.host, server.port, self._hostname(), timeout=timeout_s)
+        smtp.ehlo_or_helo_if_needed()
+        return smtp
+
+    def _hostname(self) -> str:
+        # The library's own default asks the name server, which may take seconds for each connection.
+        if self._local_hostname is None:
+            name = socket.gethostname()
+            self._local_hostname = name if "." in name and name.isascii() else "[127.0.0.1]"
+        return self._local_hostname
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+    # --- after 354: once --------------------------------------------------------------------------------
+
+    def _hand_over(self, smtp: smtplib.SMTP, data: bytes) -> Receipt:
+        where = str(self._server)
+        try:
+            smtp.send(_stuffed(data))
+        except (OSError, smtplib.SMTPException) as error:
+            # The dot was never written, and without it a server keeps nothing.
+            self.close()
+            raise DeliveryDeferred(f"{where}: connection lost while the message was sent ({error})") from error
+        try:
+            if smtp.sock is not None:
+                smtp.sock.settimeout(self._accept_timeout_s)
+            smtp.send(b".\r\n")
+            code, reply = smtp.getreply()
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            raise DeliveryUnknown(f"{where}: connection lost before the answer to the message ({error})") from error
+        if code == _CLOSING:
+            self.close()
+        if 200 <= code < 300:
+            return Receipt(
+                code=_code(code, reply), detail=f"{where} {_words(reply)}".strip(), accepted_at=self._clock()
+            )
+        if code in range(400, 600):
+            raise _failure(f"{where} after the message", code, reply)
+        self.close()
+        raise DeliveryUnknown(f"{where} answered the message with {code} {_words(reply)}", code=str(code))
+
+
+def _failure(where: str, code: int, reply: bytes) -> DeliveryDeferred | DeliveryRefused:
+    said = f"{where}: {code} {_words(reply)}"
+    # A server that wants a login first says nothing about the recipient: an operator's matter, tried again.
+    if 500 <= code < 600 and code not in _LOGIN_CODES:
+        return DeliveryRefused(said, code=_code(code, reply))
+    return DeliveryDeferred(said, code=_code(code, reply))
+
+
+def _code(code: int, reply: bytes | str) -> str:
+    """`550 5.1.1` where the server gives the enhanced code, else `550`."""
+    enhanced = _ENHANCED.match(_words(reply))
+    return f"{code} {enhanced[0]}" if enhanced else str(code)
+
+
+def _words(reply: bytes | str) -> str:
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+    return clean(text, limit=300)
+
+
+def _stuffed(data: bytes) -> bytes:
+    """The message as it goes over the wire, without the final dot: CRLF ends, leading dots doubled."""
+    whole = data if data.endswith(b"\r\n") else data + b"\r\n"
+    return re.sub(rb"(?m)^\.", b"..", whole)
+
+
+def _hang_up(smtp: smtplib.SMTP | None) -> None:
+    if smtp is not None:
+        with suppress(OSError):
+            smtp.close()

@@ -1,0 +1,100 @@
+"""An edition as HTML mail, never so long that a mail service cuts off its end.
+
+Gmail hides what comes after about 102 kB, the unsubscribe link first. So the finished page is measured, and
+above the limit papers at the end become one line each, then a number on the web; the footer always stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import css_inline
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from services.digests import words
+from services.digests.entries import Page
+from services.domain.text import excerpt
+
+MAX_HTML_BYTES = 95_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of each paper is printed: the first `full` whole, then one-liners up to `shown`."""
+
+    full: int
+    shown: int
+
+
+def render_html(page: Page, subject: str, *, limit: int = MAX_HTML_BYTES) -> tuple[str, Plan]:
+    """The page as HTML of at most `limit` bytes (UTF-8, styles inlined), and what of it was printed.
+
+    Should the frame alone pass the limit, the frame is what comes back.
+    """
+    plans = _plans(len(page.entries))
+    low, high = 0, len(plans) - 1
+    html = _render(page, subject, plans[0])
+    if _fits(html, limit):
+        return html, plans[0]
+    best = _render(page, subject, plans[-1])
+    while low + 1 < high:
+        middle = (low + high) // 2
+        html = _render(page, subject, plans[middle])
+        if _fits(html, limit):
+            high, best = middle, html
+        else:
+            low = middle
+    return best, plans[high]
+
+
+def _plans(n: int) -> tuple[Plan, ...]:
+    """From everything to nothing, one paper at a time, from the end; each plan is smaller than the last."""
+    shorter = tuple(Plan(full, n) for full in range(n, -1, -1))
+    return shorter + tuple(Plan(0, shown) for shown in range(n - 1, -1, -1))
+
+
+def _fits(html: str, limit: int) -> bool:
+    return len(html.encode()) <= limit
+
+
+def _render(page: Page, subject: str, plan: Plan) -> str:
+    html = (
+        _templates()
+        .get_template("edition.html.j2")
+        .render(
+            page=page,
+            subject=subject,
+            preheader=_preheader(page, plan.shown),
+            tally="" if page.quiet else words.plural(plan.shown, "paper"),
+            summary=page.summary_of(plan.shown),
+            full_entries=page.entries[: plan.full],
+            brief_entries=page.entries[plan.full : plan.shown],
+            more=page.more(plan.shown),
+        )
+    )
+    return _inliner().inline(html)
+
+
+def _preheader(page: Page, shown: int) -> str:
+    """What an inbox shows after the subject, which already names the first paper."""
+    following = " · ".join(entry.title for entry in page.entries[1:4])
+    return excerpt(following or page.summary_of(shown), 150)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("services.digests"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+@cache
+def _inliner() -> css_inline.CSSInliner:
+    # `keep_at_rules` leaves dark mode and the phone layout in the head; nothing is ever loaded from outside.
+    return css_inline.CSSInliner(keep_at_rules=True, minify_css=True, load_remote_stylesheets=False)

@@ -1,0 +1,80 @@
+"""`render`: an edition's view becomes the one message its deliveries send, in every form at once.
+
+The same view gives the same bytes: there is no clock and no chance here. A delivery that is tried again
+therefore repeats itself exactly, which lets mail stores that know its Message-ID drop the second copy.
+"""
+
+from __future__ import annotations
+
+from services.digests.email import render_html
+from services.digests.entries import Page, make_page, plain, safe_mailto
+from services.digests.plain import render_text
+from services.digests.slack import slack_payload
+from services.digests.webhook import webhook_data
+from services.domain.digests import EditionView
+from services.domain.messages import Message
+from services.domain.text import excerpt, safe_url
+
+MAX_SUBJECT = 60
+_MAX_HEADER_URL = 800
+"""A List-Unsubscribe line stays whole below SMTP's 998 bytes: folded ones broke signatures on the way."""
+
+
+def render(view: EditionView, *, message_id: str, list_id: str) -> Message:
+    """The message for `view`: subject, HTML, text, Slack payload, webhook data and mail headers.
+
+    `message_id` is `<left@right>` and stable for the delivery; `list_id` names the list, such as
+    `Daily Papers <daily-papers.example.org>`. The date is the one the edition was composed at.
+    """
+    page = make_page(view)
+    subject = subject_of(page)
+    html, plan = render_html(page, subject)
+    return Message(
+        message_id=message_id,
+        subject=subject,
+        text=render_text(page, plan),
+        html=html,
+        slack=slack_payload(page, subject),
+        data=webhook_data(view),
+        date=view.composed_at,
+        list_id=list_id,
+        headers=_headers(view),
+    )
+
+
+def subject_of(page: Page) -> str:
+    """The best paper's title and how many more, then the date where it fits, in at most 60 characters."""
+    if page.quiet:
+        said = f" · {page.short_date}: nothing new" + (" so far" if page.incomplete else "")
+        return excerpt(page.name, MAX_SUBJECT - len(said)) + said
+    others = len(page.entries) - 1
+    tail = f" + {others}" if others else ""
+    title = excerpt(page.entries[0].title, MAX_SUBJECT - len(tail))
+    dated = f"{title}{tail} · {page.short_date}"
+    return dated if len(dated) <= MAX_SUBJECT and not title.endswith("…") else f"{title}{tail}"
+
+
+def _headers(view: EditionView) -> dict[str, str]:
+    headers = {
+        "Auto-Submitted": "auto-generated",
+        "Precedence": "bulk",
+        "X-Auto-Response-Suppress": "All",
+        "X-Broadsheet-Edition": f"{view.edition_date.isoformat()} {plain(view.name, 60)}".encode("ascii", "ignore")
+        .decode()
+        .strip(),
+    }
+    one_click = _header_url(view.one_click_url)
+    ways = [
+        f"<{url}>" for url in (one_click or _header_url(view.unsubscribe_url), safe_mailto(view.unsubscribe_url)) if url
+    ]
+    if ways:
+        headers["List-Unsubscribe"] = ", ".join(ways)
+    if one_click:
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return headers
+
+
+def _header_url(url: str | None) -> str | None:
+    safe = safe_url(url) if url else None
+    # `,` parts the ways, `>` ends one; both are refused or percent-encoded by whoever makes these URLs.
+    return safe if safe and safe.isascii() and len(safe) <= _MAX_HEADER_URL and "," not in safe else None
