@@ -1,0 +1,315 @@
+"""Words: how a text is cut into comparable words, and how a word of a query is found among them.
+
+Folding makes spellings equal that people take for equal: letter case, accents (`Itō`, `Ito`), full-width
+forms, ligatures, TeX markup. Hyphenated words count apart and joined (`pre-training`: `pre`, `training` and
+`pretraining`). Scripts written without spaces are cut into characters, so that `言語` is found in
+`大規模言語モデル`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.domain.text import latex_to_text, strip_invisible
+
+MAX_WORDS = 6_000
+"""Words of one text that are looked at; an abstract has about 200."""
+MAX_WORD = 64
+"""Characters of one word that are compared."""
+
+Span = tuple[int, int]
+"""Where a word stands: number of its first word, and the number after its last (joined words are longer)."""
+
+# What NFKD leaves whole although people type it plainly.
+_PLAIN = str.maketrans(
+    {
+        "ø": "o",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "æ": "ae",
+        "œ": "oe",
+        "ħ": "h",
+        "ı": "i",
+        "ŋ": "n",
+        "ŧ": "t",
+    }
+)
+# Accents of Latin, Greek and Cyrillic, points of Hebrew and Arabic. Not: the sound marks of kana (か is not
+# が) and the vowel signs of Indic scripts, without which these are other words.
+_ACCENTS = re.compile(
+    "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+)
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_LETTER = rf"(?:(?![{_UNSPACED}])[^\W_]|[\u0900-\u0963\u0966-\u0dff])"
+_JOINER = "[-\u2010\u2011\u2012\u2013'\u2019._]"
+_COMPOUND = re.compile(rf"[{_UNSPACED}](?:\u3099|\u309a)?|{_LETTER}+(?:{_JOINER}{_LETTER}+)*(?:\+\+|#)?")
+_ASCII_COMPOUND = re.compile(r"[a-z0-9]+(?:[-'._][a-z0-9]+)*(?:\+\+|#)?")
+_JOINERS = re.compile(_JOINER)
+
+
+def fold(text: str) -> str:
+    """`text` without case, accents and compatibility forms; TeX is not touched (see `words_of`)."""
+    text = strip_invisible(text)
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", folded).translate(_PLAIN))
+
+
+def compounds(text: str) -> list[tuple[str, ...]]:
+    """The words of a folded text; a hyphenated (or dotted) word is a tuple of its parts."""
+    pattern = _ASCII_COMPOUND if text.isascii() else _COMPOUND
+    return [
+        tuple(part[:MAX_WORD] for part in _JOINERS.split(found[0]))
+        if _JOINERS.search(found[0])
+        else (found[0][:MAX_WORD],)
+        for found in pattern.finditer(text)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text as words with their places. `shown` is the text as it was."""
+
+    shown: str
+    places: dict[str, list[Span]]
+
+    def find(self, word: WordTest) -> Iterable[Span]:
+        """Every place where `word` stands."""
+        if isinstance(word, str):
+            return self.places.get(word, ())
+        return [span for known, spans in self.places.items() if word.fits(known) for span in spans]
+
+
+def words_of(text: str) -> Words:
+    """The words of a title, an abstract, a name: TeX made legible, folded, cut, placed."""
+    places: dict[str, list[Span]] = {}
+    at = 0
+    for parts in compounds(fold(_without_tex(text))):
+        for offset, part in enumerate(parts):
+            places.setdefault(part, []).append((at + offset, at + offset + 1))
+        for first, last in _joins(len(parts)):
+            places.setdefault("".join(parts[first:last])[:MAX_WORD], []).append((at + first, at + last))
+        at += len(parts)
+        if at >= MAX_WORDS:
+            break
+    return Words(text, places)
+
+
+# Accents and letters of TeX need its own reader; the rest of it is markup around words, which is dropped here in
+# a hundredth of the time: `\emph{fast}` is `fast`, `CO$_2$` is `CO2`, a bare `\alpha` keeps its name.
+_TEX_LETTER = re.compile(r"\\(?:[\"'`^~=.]|(?:[uvHcdbrktoOlLij]|aa|AA|ae|AE|oe|OE|ss)(?![a-zA-Z]))")
+_TEX_MARKUP = re.compile(r"\\[a-zA-Z]+\*?\s*(?=[{\[])|[_^](?=[{\\\d])|[${}]|\\(?=[_%#&$])")
+_TEX_NAME = re.compile(r"\\([a-zA-Z]*)")
+
+
+def _without_tex(text: str) -> str:
+    if "\\" not in text and "$" not in text:
+        return text
+    if _TEX_LETTER.search(text):
+        return latex_to_text(text)
+    return _TEX_NAME.sub(r" \1 ", _TEX_MARKUP.sub("", text))
+
+
+def _joins(parts: int) -> list[Span]:
+    """Which neighbours of a compound are also read as one word; all of them where that stays a handful."""
+    if parts < 2:
+        return []
+    if parts > 5:
+        return [(0, parts), *((first, first + 2) for first in range(parts - 1))]
+    return [(first, last) for first in range(parts) for last in range(first + 2, parts + 1)]
+
+
+# --- what a query asks for -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A word with `*` (any characters, or none) and `?` (one; at the very end: one or none)."""
+
+    pattern: str
+
+    def fits(self, word: str) -> bool:
+        """Whether the whole word has this form."""
+        if self.pattern.endswith("?") and glob(self.pattern[:-1], word):
+            return True
+        return glob(self.pattern, word)
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A word with at most `edits` letters changed, added, lost or swapped."""
+
+    word: str
+    edits: int
+
+    def fits(self, word: str) -> bool:
+        """Whether the word is near enough."""
+        return within(self.word, word, self.edits)
+
+
+WordTest = str | Glob | Near
+Unit = tuple[tuple[WordTest, ...], ...]
+"""One word of a query: the ways to read it, each a row of words (`pre-training`: two words, or one)."""
+
+
+def units_of(text: str) -> tuple[Unit, ...]:
+    """The words of a query's term or phrase, to be found one after the other."""
+    return tuple(_unit(parts) for parts in compounds(fold(text)))
+
+
+def _unit(parts: Sequence[WordTest]) -> Unit:
+    if len(parts) == 1:
+        return ((parts[0],),)
+    return (tuple(parts), ("".join(str(part) for part in parts)[:MAX_WORD],))
+
+
+_GLOB_WORD = re.compile(rf"(?:{_LETTER}|[{_UNSPACED}\u3099\u309a*?])+(?:\+\+|#)?")
+
+
+def glob_units(text: str) -> tuple[Unit, ...]:
+    """The words of a term with wildcards: `multi-mod*` is `multi`, then a word that begins with `mod`."""
+    pieces = [piece[:MAX_WORD] for piece in _GLOB_WORD.findall(fold(text))]
+    if any(piece.strip("*?") for piece in pieces):
+        pieces = [piece for piece in pieces if piece.strip("*?")]
+    units: list[Unit] = []
+    for piece in pieces:
+        bare = piece.strip("*")
+        if re.search(rf"[{_UNSPACED}]", bare) and "*" not in bare and "?" not in bare:
+            units.extend(units_of(bare))  # found inside longer runs anyway
+        else:
+            units.append(((Glob(re.sub(r"\*+", "*", piece)) if "*" in piece or "?" in piece else piece,),))
+    return tuple(units)
+
+
+def near_units(text: str, edits: int | None) -> tuple[Unit, ...]:
+    """A fuzzy word. `None` edits: none for up to 2 letters, 1 for up to 5, else 2."""
+    word = "".join("".join(parts) for parts in compounds(fold(text)))[:MAX_WORD]
+    if not word:
+        return ()
+    if edits is None:
+        edits = 0 if len(word) <= 2 else 1 if len(word) <= 5 else 2
+    return (((Near(word, edits) if edits else word,),),)
+
+
+# --- finding -------------------------------------------------------------------------------------------
+
+
+def has_phrase(words: Words, units: Sequence[Unit]) -> bool:
+    """Whether the units stand one right after the other."""
+    if len(units) == 1:
+        return any(has_word(words.places, way[0]) if len(way) == 1 else _ends(words, way, None) for way in units[0])
+    ends: set[int] | None = None
+    for unit in units:
+        ends = {end for way in unit for end in _ends(words, way, ends)}
+        if not ends:
+            return False
+    return ends is not None
+
+
+def has_word(known: Collection[str], word: WordTest) -> bool:
+    """Whether `word` is among the known ones."""
+    return word in known if isinstance(word, str) else any(map(word.fits, known))
+
+
+def may_have(known: Collection[str], units: Sequence[Unit]) -> bool:
+    """Whether each unit has a way whose words are all known: `False` saves looking further."""
+    return all(any(all(has_word(known, word) for word in way) for way in unit) for unit in units)
+
+
+def has_near(words: Words, units: Sequence[Unit], slop: int) -> bool:
+    """Whether all units stand, in any order, within a stretch of their number plus `slop` words."""
+    events: list[tuple[int, int]] = []
+    for number, unit in enumerate(units):
+        starts = [start for way in unit for start in _starts(words, way)]
+        if not starts:
+            return False
+        events.extend((start, number) for start in starts)
+    events.sort()
+    inside, left = dict.fromkeys(range(len(units)), 0), 0
+    for start, number in events:
+        inside[number] += 1
+        while start - events[left][0] >= len(units) + slop:
+            inside[events[left][1]] -= 1
+            left += 1
+        if all(inside.values()):
+            return True
+    return False
+
+
+def has_all(words: Words, units: Sequence[Unit]) -> bool:
+    """Whether all units stand anywhere; a single letter also stands for a word it begins (`K. Ito`)."""
+    return all(any(_starts(words, way) or _is_initial(words, way) for way in unit) for unit in units)
+
+
+def _is_initial(words: Words, way: Sequence[WordTest]) -> bool:
+    first = way[0]
+    return (
+        isinstance(first, str) and len(way) == 1 and len(first) == 1 and any(w.startswith(first) for w in words.places)
+    )
+
+
+def _ends(words: Words, way: Sequence[WordTest], starts: set[int] | None) -> set[int]:
+    for word in way:
+        starts = {end for start, end in words.find(word) if starts is None or start in starts}
+        if not starts:
+            return set()
+    return starts or set()
+
+
+def _starts(words: Words, way: Sequence[WordTest]) -> list[int]:
+    return [start for start, end in words.find(way[0]) if len(way) == 1 or _ends(words, way[1:], {end})]
+
+
+def glob(pattern: str, text: str) -> bool:
+    """Whether all of `text` has the form of `pattern`, in at most len(pattern) x len(text) steps."""
+    at = here = 0
+    star, resume = -1, 0
+    while here < len(text):
+        if at < len(pattern) and pattern[at] == "*":
+            star, resume = at, here
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("?", text[here]):
+            at += 1
+            here += 1
+        elif star >= 0:
+            resume += 1
+            at, here = star + 1, resume
+        else:
+            return False
+    return all(char == "*" for char in pattern[at:])
+
+
+@lru_cache(maxsize=65_536)
+def within(one: str, other: str, edits: int) -> bool:
+    """Whether `other` is `one` with at most `edits` letters changed, added, lost, or neighbours swapped."""
+    if one == other:
+        return True
+    if abs(len(one) - len(other)) > edits:
+        return False
+    # An edit does away with one letter at most; this turns down most words at a glance.
+    mine, theirs = set(one), set(other)
+    if len(mine - theirs) > edits or len(theirs - mine) > edits:
+        return False
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        earlier, before, row = before, row, [i]
+        for j, b in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                cost = min(cost, earlier[j - 2] + 1)
+            row.append(cost)
+        if min(row) > edits and min(before) > edits:
+            return False
+    return row[-1] <= edits
