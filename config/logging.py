@@ -67,9 +67,7 @@ def configure_logging(
         else structlog.dev.ConsoleRenderer(colors=stream.isatty()),
     ]
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=finish)
-    )
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=finish))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -35,8 +35,7 @@ class Settings(BaseSettings):
     )
     broker_url: str = Field(
         "",
-        description="Celery broker, `redis://host:6379/0`. Unset: an in-process broker, enough for "
-        "`broadsheet up`.",
+        description="Celery broker, `redis://host:6379/0`. Unset: an in-process broker, enough for `broadsheet up`.",
     )
     public_url: str = Field(
         "http://127.0.0.1:8100",
@@ -126,8 +125,9 @@ class Settings(BaseSettings):
     web_host: str = Field("127.0.0.1", description="Address the web pages listen on.")
     web_port: int = Field(8100, ge=0, le=65_535, description="Port the web pages listen on; 0 takes a free one.")
 
-    @field_validator("public_url", "hf_url", "arxiv_api_url", "arxiv_rss_url", "arxiv_oai_url", "github_api_url",
-                     "slack_api_url")
+    @field_validator(
+        "public_url", "hf_url", "arxiv_api_url", "arxiv_rss_url", "arxiv_oai_url", "github_api_url", "slack_api_url"
+    )
     @classmethod
     def _web_address(cls, value: str) -> str:
         parts = urlsplit(value)

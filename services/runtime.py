@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Protocol, runtime_checkable
 
 import structlog
 from sqlalchemy import Engine
@@ -36,6 +37,14 @@ log = structlog.get_logger(__name__)
 
 LONGEST_WAIT_AT_GATE = timedelta(seconds=30)
 """A worker sleeps at a gate this long at most; beyond it the job is handed back for others to be done."""
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """Something that holds connections."""
+
+    def close(self) -> None:
+        """Give them back."""
 
 
 def no_hints(_: Sequence[Hint]) -> None:
@@ -92,7 +101,8 @@ class Runtime:
         """Give back connections."""
         self.http.close()
         for channel in self.channels.values():
-            channel.close()
+            if isinstance(channel, Closable):
+                channel.close()
         self.engine.dispose()
 
     # -- the database ------------------------------------------------------------------------------------------
@@ -169,8 +179,7 @@ class Runtime:
     def close_gate(self, name: str, retry_after: timedelta | None) -> None:
         """Keep everybody from calling a host for a while."""
         with writing(self.engine) as session:
-            now = self.now()
-            service.close_gate(session, name, until=now + (retry_after or timedelta(seconds=60)), now=now)
+            service.close_gate(session, name, until=self.now() + (retry_after or timedelta(seconds=60)))
 
     # -- small things ------------------------------------------------------------------------------------------
 
@@ -205,9 +214,6 @@ class Runtime:
         """Raise `LeaseLost` when less than `needed` of the claim is left."""
         if claim.lease_until - self.now() < needed:
             raise LeaseLost(f"job {claim.job_id}: too little of its lease is left to go on")
-
-
-
 
 
 def _channels(settings: Settings, http: HttpClient) -> dict[str, Channel]:

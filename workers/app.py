@@ -1,13 +1,13 @@
 """The Celery application: hints in, jobs run.
 
-A message carries a job's id and nothing else. `StageTask` claims that job, runs it and lets the ledger account
+A message carries a job's id and nothing else. `run_hinted` claims that job, runs it and lets the ledger account
 for it; a hint for a job that is done, taken or gone is a no-op, so that losing one or running one twice is
 harmless. Celery's own retries, ETAs, results and canvas are not used: the table decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -32,7 +32,7 @@ _runtime: Runtime | None = None
 
 def use_runtime(runtime: Runtime | None) -> None:
     """The runtime the tasks of this process work with."""
-    global _runtime  # noqa: PLW0603 - Celery builds tasks by name; there is no other way in
+    global _runtime  # Celery builds tasks by name; there is no other way in
     _runtime = runtime
 
 
@@ -44,26 +44,29 @@ def runtime() -> Runtime:
     return _runtime
 
 
-class StageTask(Task):  # type: ignore[type-arg]
-    """A task that runs one job: claim by id, run, account. Retry, timing and log context live here and in
-    `pipeline.drain`; a task only names its stage."""
+class StageTask(Task[..., Any]):
+    """What all tasks have in common: no result is kept, since the ledger holds it."""
 
     abstract = True
     ignore_result = True
 
-    def run_hinted(self, job_id: int) -> str:
-        """Run the job a hint names, if it is still there to be run."""
-        rt = runtime()
-        claim = drain.claim_next(rt, job_id=job_id)
-        if claim is None:
-            return "nothing to do"
-        return drain.run_job(rt, claim)
+
+def run_hinted(job_id: int) -> str:
+    """Run the job a hint names, if it is still there to be run: claim by id, run, account.
+
+    Retry, timing and log context live in `pipeline.drain`; a task only names its stage.
+    """
+    rt = runtime()
+    claim = drain.claim_next(rt, job_id=job_id)
+    if claim is None:
+        return "nothing to do"
+    return drain.run_job(rt, claim)
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: Settings) -> Celery[StageTask]:
     """The application for these settings, with one direct queue a stage."""
     embedded = not settings.broker_url or settings.broker_url.startswith("memory:")
-    app = Celery("broadsheet", broker=settings.broker_url or EMBEDDED_BROKER, task_cls=StageTask)
+    app: Celery[StageTask] = Celery("broadsheet", broker=settings.broker_url or EMBEDDED_BROKER, task_cls=StageTask)
     transport: dict[str, Any] = (
         {"polling_interval": 0.02}
         if embedded
@@ -106,15 +109,13 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-def make_publisher(app: Celery) -> Any:
+def make_publisher(app: Celery[StageTask]) -> Callable[[Sequence[Hint]], None]:
     """A `Runtime.publish` that sends each hint to its stage's queue, and never fails its caller."""
 
     def publish(hints: Sequence[Hint]) -> None:
         for number, hint in enumerate(hints):
             try:
-                app.send_task(
-                    f"broadsheet.{hint.stage}", args=[hint.job_id], queue=hint.stage, expires=HINT_EXPIRES_S
-                )
+                app.send_task(f"broadsheet.{hint.stage}", args=[hint.job_id], queue=hint.stage, expires=HINT_EXPIRES_S)
             except (OperationalError, OSError) as error:
                 log.warning("hint.failed", error=str(error), left=len(hints) - number)
                 return  # the others would wait for the same time-out; the claim query finds them all

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 class EmbeddedWorker:
     """A Celery worker on threads inside this process. Start it, and stop it: running work is finished first."""
 
-    def __init__(self, app: Celery, *, concurrency: int) -> None:
+    def __init__(self, app: Celery[Any], *, concurrency: int) -> None:
         self._controller = WorkController(
             app=app, pool="threads", concurrency=concurrency, queues=list(STAGES), without_heartbeat=True,
             without_mingle=True, without_gossip=True, quiet=True, loglevel="WARNING",

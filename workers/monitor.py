@@ -123,5 +123,3 @@ def _is_dead(worker: str) -> bool:
     except PermissionError:
         return False
     return False
-
-

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from workers.app import StageTask
+from workers.app import run_hinted
 
 
-@shared_task(bind=True, name="broadsheet.fetch")
-def fetch(self: StageTask, job_id: int) -> str:
+@shared_task(name="broadsheet.fetch")
+def fetch(job_id: int) -> str:
     """Fetch one page of one feed."""
-    return self.run_hinted(job_id)
+    return run_hinted(job_id)
 
 
-@shared_task(bind=True, name="broadsheet.parse")
-def parse(self: StageTask, job_id: int) -> str:
+@shared_task(name="broadsheet.parse")
+def parse(job_id: int) -> str:
     """Parse one document into papers."""
-    return self.run_hinted(job_id)
+    return run_hinted(job_id)
 
 
-@shared_task(bind=True, name="broadsheet.enrich")
-def enrich(self: StageTask, job_id: int) -> str:
+@shared_task(name="broadsheet.enrich")
+def enrich(job_id: int) -> str:
     """Read up to 50 repositories, or keep house."""
-    return self.run_hinted(job_id)
+    return run_hinted(job_id)
 
 
-@shared_task(bind=True, name="broadsheet.notify")
-def notify(self: StageTask, job_id: int) -> str:
+@shared_task(name="broadsheet.notify")
+def notify(job_id: int) -> str:
     """Compose one edition, or send its deliveries."""
-    return self.run_hinted(job_id)
+    return run_hinted(job_id)

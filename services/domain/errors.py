@@ -4,6 +4,7 @@
     ├── NotFound              no such feed, paper, subscription, job …
     ├── InvalidInput          what a person gave us cannot be used; says why and what to do
     ├── LeaseLost             another worker owns the job now: nothing was written
+    ├── NotYet                something it needs is still under way: passing, and no failure
     ├── UpstreamError         a service we read
     │   ├── UpstreamUnavailable   passing: connection trouble, 5xx, time out
     │   ├── RateLimited           passing: they said when to come back
@@ -41,6 +42,19 @@ class InvalidInput(BroadsheetError):
 
 class LeaseLost(BroadsheetError):
     """The job's fencing token no longer matches: another worker took over, nothing was committed."""
+
+
+class NotYet(BroadsheetError):
+    """What this work needs is still under way; look again after `retry_after`."""
+
+    passing = True
+
+    def __init__(self, message: str, retry_after: timedelta) -> None:
+        super().__init__(message, retry_after)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class UpstreamError(BroadsheetError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +60,16 @@ class DocumentInfo:
     as_of: date | None = None
 
 
-def batch_is_closed(day: date, pages: Sequence[tuple[str, datetime, str | None]]) -> bool:
-    """Whether a day's batch needs no more asking: its last page was read after the day had ended (UTC).
+def batch_is_closed(day: date, pages: Sequence[tuple[str, datetime, str | None]], *, settles_days: int = 0) -> bool:
+    """Whether a day's batch needs no more asking: its last page was read after the day had settled (UTC).
 
     `pages` are the ledger's rows of that batch: (state, fetched at, next cursor). A page read while the day
-    was still running may have grown since.
+    was still running may have grown since, and some sources add to a day for `settles_days` more.
     """
+    settled = day + timedelta(days=settles_days)
     return any(
-        state == "parsed" and next_cursor is None and fetched_at.date() > day for state, fetched_at, next_cursor in pages
+        state == "parsed" and next_cursor is None and fetched_at.date() > settled
+        for state, fetched_at, next_cursor in pages
     )
 
 

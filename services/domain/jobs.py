@@ -79,5 +79,6 @@ def may_move(state: str, to: str) -> bool:
     """Whether a job in `state` may become `to`."""
     return to in MOVES.get(state, frozenset())
 
+
 REPOS_A_JOB = 50
 """Repositories one job reads: one GraphQL request; GitHub cuts heavier ones short."""

@@ -58,7 +58,10 @@ class StatementData:
 
 
 def state(paper: PaperData, *, source: str, fallback_day: date) -> StatementData:
-    """The statement `paper` makes; unset fields are left out, since a source's silence says nothing."""
+    """The statement `paper` makes; unset fields are left out, since a source's silence says nothing.
+
+    Links are kept elsewhere, but count as content: a source that only adds one has said something new.
+    """
     data: dict[str, Any] = {}
     for name in FIELDS:
         value = getattr(paper, name)
@@ -75,14 +78,19 @@ def state(paper: PaperData, *, source: str, fallback_day: date) -> StatementData
             value = list(value)
         data[name] = value
     day = (paper.announced_on or (paper.updated_at.date() if paper.updated_at else None) or fallback_day).isoformat()
+    links = sorted(f"{link.kind} {link.url}" for link in paper.links)
     return StatementData(
-        source=source, as_of=f"{paper.version or 0:04d} {day}", content_hash=fingerprint(data), data=data
-    )
+        source=source, as_of=f"{paper.version or 0:04d} {day}", data=data,
+        content_hash=fingerprint({**data, "links": links} if links else data),
+    )  # fmt: skip
 
 
 def supersedes(new: StatementData, old_as_of: str, old_hash: str) -> bool:
-    """Whether `new` replaces what the same source said before: it says something else, and not of an earlier day."""
-    return new.content_hash != old_hash and new.as_of >= old_as_of
+    """Whether `new` replaces what the same source said before: it is of a later day, or of the same and not the same.
+
+    The same words of a later day replace the older, too: what was said in between and is read last is then out of date.
+    """
+    return new.as_of > old_as_of or (new.as_of == old_as_of and new.content_hash != old_hash)
 
 
 def compose(statements: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 class Message:
     """A rendered edition. One per delivery, the same bytes every time it is tried.
 
-    `message_id` is stable per delivery (RFC 5322 form with angle brackets), `html`/`text` are for mail, `slack` is the payload
-    for a Slack webhook, `data` for a signed webhook. `date` fixes the Date header.
+    `message_id` is stable per delivery (RFC 5322 form with angle brackets), `html` and `text` are for mail,
+    `slack` is the payload for a Slack webhook, `data` for a signed webhook. `date` fixes the Date header.
     """
 
     message_id: str

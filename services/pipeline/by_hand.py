@@ -46,8 +46,13 @@ def ask(rt: Runtime, job: NewJob, *, again: bool = False) -> int:
 
 
 def carry_out(
-    rt: Runtime, job_ids: Iterable[int], *, kinds: Sequence[str], patience: timedelta = PATIENCE,
-    stop: threading.Event | None = None, on_job: Callable[[Job], None] | None = None,
+    rt: Runtime,
+    job_ids: Iterable[int],
+    *,
+    kinds: Sequence[str],
+    patience: timedelta = PATIENCE,
+    stop: threading.Event | None = None,
+    on_job: Callable[[Job], None] | None = None,
 ) -> list[Job]:
     """Run these jobs and those that follow from them, as far as they are of `kinds`.
 
@@ -78,7 +83,6 @@ def _settle(rt: Runtime, job_id: int, patience: timedelta, stop: threading.Event
             drain.run_job(rt, claim)
         with rt.reading() as session:
             job = jobs.get(session, job_id)
-            session.expunge(job)
         now = rt.now()
         failed = job.state == "ready" and job.signature is not None
         if job.state in {"done", "dead"} or failed or stop.is_set():
@@ -90,4 +94,4 @@ def _settle(rt: Runtime, job_id: int, patience: timedelta, stop: threading.Event
         elif job.due_at > deadline:
             return job
         else:
-            rt.sleep(max((job.due_at - now).total_seconds(), 0.0) + 0.01)
+            rt.sleep(min(max((job.due_at - now).total_seconds(), 0.0) + 0.01, 0.5))

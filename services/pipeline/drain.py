@@ -18,7 +18,7 @@ from sqlmodel import Session
 from services.domain.errors import LeaseLost, NotFound
 from services.domain.jobs import STAGES, Claim
 from services.domain.retries import RetryPolicy, counts_as_attempt, error_signature, retry_in
-from services.pipeline import enrich, fetch, housekeeping, notify, parse, schedule
+from services.pipeline import enrich, fetch, housekeeping, notify, parse, schedule, send
 from services.runtime import Runtime
 from services.storage import jobs
 
@@ -43,18 +43,21 @@ def _nothing(_: Session, __: Claim, ___: BaseException, ____: Runtime, _____: bo
 HOUR = timedelta(hours=1)
 
 HANDLERS: Mapping[str, Handler] = {
-    "fetch_feed": Handler(fetch.fetch_feed, fetch.fetch_failed, RetryPolicy(attempts=8, max_wait=6 * HOUR, factor=3)),
-    "parse_document": Handler(parse.parse_document, parse.parse_failed, RetryPolicy(attempts=5, max_wait=HOUR, factor=3)),
-    "enrich_repos": Handler(enrich.enrich_repos, enrich.enrich_failed, RetryPolicy(attempts=6, max_wait=6 * HOUR, factor=3)),
+    "fetch_feed": Handler(fetch.fetch_feed, fetch.fetch_failed, RetryPolicy(attempts=8, factor=3)),
+    "parse_document": Handler(parse.parse_document, parse.parse_failed, RetryPolicy(attempts=5, max_wait=HOUR)),
+    "enrich_repos": Handler(enrich.enrich_repos, enrich.enrich_failed, RetryPolicy(attempts=6, factor=3)),
     "compose_edition": Handler(notify.compose_edition, _nothing, RetryPolicy(attempts=8, max_wait=HOUR)),
-    "send_deliveries": Handler(notify.send_deliveries, notify.send_failed, RetryPolicy(attempts=10, max_wait=2 * HOUR)),
+    "send_deliveries": Handler(send.send_deliveries, send.send_failed, RetryPolicy(attempts=10, max_wait=2 * HOUR)),
     "housekeeping": Handler(housekeeping.keep_house, _nothing, RetryPolicy(attempts=3, max_wait=HOUR)),
 }
 """Every kind of job there is. The first wait is `BROADSHEET_RETRY_FIRST_S`."""
 
 
 def claim_next(
-    rt: Runtime, *, job_id: int | None = None, stages: Sequence[str] | None = None,
+    rt: Runtime,
+    *,
+    job_id: int | None = None,
+    stages: Sequence[str] | None = None,
     overdue_since: datetime | None = None,
 ) -> Claim | None:
     """Claim a job: the one asked for, or the most urgent of the stages."""
@@ -68,7 +71,9 @@ def claim_next(
 def run_job(rt: Runtime, claim: Claim) -> str:
     """Run one claimed job and account for it; returns done, retry, waited, dead or lost."""
     handler = HANDLERS[claim.kind]
-    with structlog.contextvars.bound_contextvars(job=claim.job_id, kind=claim.kind, key=claim.key, attempt=claim.attempt):
+    with structlog.contextvars.bound_contextvars(
+        job=claim.job_id, kind=claim.kind, key=claim.key, attempt=claim.attempt
+    ):
         if claim.tries > handler.policy.attempts:
             # Nobody reported a failure, yet the tries are used up: it takes its workers down with it.
             return _account(rt, claim, handler, RuntimeError(f"its worker died {claim.tries - 1} times"), None)
@@ -80,7 +85,7 @@ def run_job(rt: Runtime, claim: Claim) -> str:
         except NotFound as gone:
             log.info("job.gone", why=str(gone))
             return _account(rt, claim, handler, gone, None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a row
+        except Exception as error:  # whatever it is, it becomes a row
             policy = replace(handler.policy, first_wait=timedelta(seconds=rt.settings.retry_first_s))
             wait = retry_in(error, attempt=claim.tries, policy=policy, jitter=rt.jitter())
             return _account(rt, claim, handler, error, wait)
@@ -115,8 +120,14 @@ def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, 
 
 
 def run_until_idle(
-    rt: Runtime, *, threads: int = 1, patience: timedelta = timedelta(0), stages: Sequence[str] = STAGES,
-    stop: threading.Event | None = None, on_job: Callable[[Claim, str], None] | None = None, ticking: bool = True,
+    rt: Runtime,
+    *,
+    threads: int = 1,
+    patience: timedelta = timedelta(0),
+    stages: Sequence[str] = STAGES,
+    stop: threading.Event | None = None,
+    on_job: Callable[[Claim, str], None] | None = None,
+    ticking: bool = True,
 ) -> dict[str, int]:
     """Run every due job with no broker until none is due, or will be within `patience`; outcomes are counted.
 

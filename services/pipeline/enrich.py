@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from services.domain.errors import RateLimited
 from services.domain.jobs import Claim
-from services.domain.repos import AskedRepo, next_check
+from services.domain.repos import AskedRepo, RepoAnswer, next_check
 from services.runtime import Runtime
 from services.storage import repos, service
 from services.upstreams.github import GitHub
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 HOST = "github.com"
 GATE = "api.github.com"
-STATE_OF = {"missing": "missing", "blocked": "blocked"}
+GONE = ("missing", "blocked")
 
 
 def enrich_repos(rt: Runtime, claim: Claim) -> None:
@@ -45,21 +45,22 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
         for row in rows:
             assert row.id is not None
             answer = by_slug[row.slug]
-            counted[answer.state] = counted.get(answer.state, 0) + 1
             age = step.now - seen_at[row.id] if row.id in seen_at else None
-            failures = 0 if answer.state in {"found", "not_modified"} else row.misses + 1
-            again = next_check(answer.state, now=step.now, age_of_paper=age, stars=row.stars, failures=failures)
-            if answer.state == "found" and answer.repo is not None:
+            state = _state(row.host_id, answer)
+            counted[state] = counted.get(state, 0) + 1
+            misses = row.misses + 1 if row.state == state else 1
+            again = next_check(state, now=step.now, age_of_paper=age, stars=row.stars, failures=misses)
+            if state == "found" and answer.repo is not None:
                 repos.record_found(
                     step.session, row.id, answer.repo, etag=answer.etag, now=step.now, next_check_at=again
                 )
-            elif answer.state == "not_modified":
+            elif state == "not_modified":
                 repos.record_unchanged(step.session, row, now=step.now, next_check_at=again)
             else:
-                if answer.state == "failed" and result.retry_after is not None:
+                if state == "failed" and result.retry_after is not None:
                     again = step.now + result.retry_after + timedelta(seconds=rt.jitter() * 60)
                 repos.record_miss(
-                    step.session, row.id, state=STATE_OF.get(answer.state), error=answer.error, now=step.now,
+                    step.session, row.id, state=state if state in GONE else None, error=answer.error, now=step.now,
                     next_check_at=again,
                 )  # fmt: skip
         if result.quota is not None:
@@ -70,6 +71,13 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
     if result.retry_after is not None:
         rt.close_gate(GATE, result.retry_after)
     log.info("repos.read", asked=len(rows), **counted)
+
+
+def _state(host_id: str | None, answer: RepoAnswer) -> str:
+    """What an answer means for the repository asked for: one that bears its old name but another id is not it."""
+    if answer.repo is not None and host_id is not None and answer.repo.host_id != host_id:
+        return "missing"
+    return answer.state
 
 
 def enrich_failed(session: Session, claim: Claim, error: BaseException, rt: Runtime, final: bool) -> None:

@@ -1,8 +1,8 @@
 """Fetch: one conditional GET of one page of one feed.
 
-    gate → GET with validators → 200: keep the bytes, add the parse job
-                              → 304: repeat what is known of the page, go on to its next one
-                              → error: the ledger and the feed say so, the job is tried again
+gate → GET with validators → 200: keep the bytes, add the parse job
+                          → 304: repeat what is known of the page, go on to its next one
+                          → error: the ledger and the feed say so, the job is tried again
 """
 
 from __future__ import annotations

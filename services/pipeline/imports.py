@@ -54,7 +54,12 @@ class ImportReport:
 
 
 def import_file(
-    rt: Runtime, path: Path, *, kind: str | None = None, as_of: date | None = None, feed_name: str | None = None,
+    rt: Runtime,
+    path: Path,
+    *,
+    kind: str | None = None,
+    as_of: date | None = None,
+    feed_name: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """Import one file (plain, .gz or .xz). `progress(done, total)` is called after each page."""

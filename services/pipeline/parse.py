@@ -1,6 +1,6 @@
 """Parse: kept bytes become papers, and the ledger row of their fetch is completed.
 
-    bytes → upstream.parse → entries and rejections → one transaction: papers, ledger, next page, enrich jobs
+bytes → upstream.parse → entries and rejections → one transaction: papers, ledger, next page, enrich jobs
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError, StatementError
+from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
 from sqlmodel import Session
 
 from services.domain.feeds import DocumentInfo
@@ -92,8 +92,10 @@ def store(
                 done = papers.store_page(
                     session, entries, feed=feed, source=source or source_of(feed), day=day, now=now
                 )
-        except (DataError, IntegrityError, StatementError) as error:
+        except (StatementError, UnicodeError, OverflowError) as error:
             if len(entries) == 1:
+                if _is_databases_own(error):
+                    raise
                 entry = entries[0]
                 position = entry.rank or parsed.papers.index(entry) + 1
                 reason = f"the database refuses it: {str(error.__cause__ or error)[:200]}"
@@ -112,6 +114,14 @@ def store(
     return total, rejected
 
 
+def _is_databases_own(error: Exception) -> bool:
+    """Whether the database is in trouble (lost, full, in a deadlock), which says nothing of the entry."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    # PostgreSQL files what is too long for an index under its own limits (SQLSTATE class 54).
+    return not str(getattr(error.orig, "sqlstate", None) or "").startswith("54")
+
+
 def record(
     session: Session, fetch_id: int, parsed: ParsedFeed, stored: Stored, rejected: Sequence[Rejected], *, now: datetime
 ) -> None:
@@ -126,6 +136,10 @@ def record(
 def enrich_jobs(repo_ids: Sequence[int], reason: str) -> list[NewJob]:
     """Jobs that read repositories, a batch each; `reason` makes their keys."""
     return [
-        NewJob(kind="enrich_repos", key=f"{reason} {start}", payload={"repo_ids": list(repo_ids[start : start + REPOS_A_JOB])})
+        NewJob(
+            kind="enrich_repos",
+            key=f"{reason} {start}",
+            payload={"repo_ids": list(repo_ids[start : start + REPOS_A_JOB])},
+        )
         for start in range(0, len(repo_ids), REPOS_A_JOB)
     ]

@@ -106,9 +106,13 @@ def _complete_until(session: Session, feed: Feed, today: date) -> date | None:
     known = feed.complete_until
     day = known + timedelta(days=1) if known else today - timedelta(days=max(feed.history_days - 1, 0))
     found = known
-    while day < today and batch_is_closed(day, [
-        (page.state, page.fetched_at, page.next_cursor) for page in feeds.pages(session, feed.id or 0, batch=day.isoformat())
-    ]):  # fmt: skip
+    settles_days = kinds.for_kind(feed.kind).settles_days
+    while day < today:
+        rows = feeds.pages(session, feed.id or 0, batch=day.isoformat())
+        if not batch_is_closed(
+            day, [(row.state, row.fetched_at, row.next_cursor) for row in rows], settles_days=settles_days
+        ):
+            break
         found, day = day, day + timedelta(days=1)
     if found != known:
         feeds.update_feed(session, feed.id or 0, complete_until=found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlmodel import Session
@@ -18,9 +19,19 @@ from services.storage.tables import Subscriber, Subscription
 
 
 def subscribe(
-    rt: Runtime, session: Session, *, to: str, name: str | None = None, query: str = "", cadence: str = "daily",
-    at: str = "08:00", timezone: str = "UTC", budget: int = 12, feed_names: tuple[str, ...] = (),
-    confirmed: bool = False, origin: str = "added",
+    rt: Runtime,
+    session: Session,
+    *,
+    to: str,
+    name: str | None = None,
+    query: str = "",
+    cadence: str = "daily",
+    at: str = "08:00",
+    timezone: str = "UTC",
+    budget: int = 12,
+    feed_names: tuple[str, ...] = (),
+    confirmed: bool = False,
+    origin: str = "added",
 ) -> tuple[Subscription, Subscriber]:
     """Add a subscription (or bring the one of that name up to date); `InvalidInput` says what cannot be used."""
     address = parse_address(to, allowed_hosts=rt.settings.private_hosts)
@@ -42,7 +53,7 @@ def subscribe(
     )
     assert subscriber.id is not None
     name = name or (query if query else "Daily Papers")
-    wanted = {
+    wanted: dict[str, Any] = {
         "query": query, "feeds": list(feed_names), "cadence": cadence, "at": at, "timezone": timezone,
         "budget": budget,
     }  # fmt: skip

@@ -35,38 +35,51 @@ class Pick:
 
 
 def edition_view(
-    rt: Runtime, subscription: Subscription, subscriber: Subscriber, *, picks: Sequence[Pick], matched: int, considered: int,
-    sources: Sequence[SourceStatus], composed_at: datetime, edition_id: int | None,
-) -> EditionView:  # fmt: skip
+    rt: Runtime,
+    subscription: Subscription,
+    subscriber: Subscriber,
+    *,
+    picks: Sequence[Pick],
+    matched: int,
+    considered: int,
+    sources: Sequence[SourceStatus],
+    composed_at: datetime,
+    edition_id: int | None,
+) -> EditionView:
     """The edition as data, with this subscriber's own links."""
-    zone = ZoneInfo(subscription.timezone)
     checked = [r.checked_at for p in picks for r in p.paper.repos if r.checked_at and r.state == "found"]
     links = _own_links(rt, subscription, subscriber)
-    words = CADENCE_WORDS[subscription.cadence].format(at=subscription.at)
-    day = composed_at.astimezone(zone).date()
+    day = local_day(subscription.timezone, composed_at)
     return EditionView(
-        name=subscription.name, query=subscription.query or None, edition_date=day, timezone=subscription.timezone,
-        composed_at=composed_at, items=tuple(_item(rt, pick) for pick in picks), matched=matched,
-        considered=considered, sources=tuple(sources), facts_checked_at=min(checked, default=None), cadence=words,
-        web_url=rt.url(f"/editions/{edition_id}") if edition_id else rt.url("/"), all_url=rt.url(f"/?day={day}"),
-        feed_url=rt.url(f"/feeds/{subscription.feeds[0]}.atom") if len(subscription.feeds) == 1 else rt.url("/feeds/all.atom"),
-        **links,
-    )  # fmt: skip
+        name=subscription.name,
+        query=subscription.query or None,
+        edition_date=day,
+        timezone=subscription.timezone,
+        composed_at=composed_at,
+        items=tuple(_item(rt, pick) for pick in picks),
+        matched=matched,
+        considered=considered,
+        sources=tuple(sources),
+        facts_checked_at=min(checked, default=None),
+        cadence=CADENCE_WORDS[subscription.cadence].format(at=subscription.at),
+        web_url=rt.url(f"/editions/{edition_id}") if edition_id else rt.url("/"),
+        all_url=rt.url(f"/?day={day}"),
+        feed_url=rt.url(f"/feeds/{subscription.feeds[0] if len(subscription.feeds) == 1 else 'all'}.atom"),
+        preferences_url=links.get("preferences"),
+        pause_url=links.get("pause"),
+        unsubscribe_url=links.get("unsubscribe"),
+        one_click_url=links.get("unsubscribe") if subscriber.channel == "email" else None,
+    )
 
 
-def _own_links(rt: Runtime, subscription: Subscription, subscriber: Subscriber) -> dict[str, str | None]:
+def _own_links(rt: Runtime, subscription: Subscription, subscriber: Subscriber) -> dict[str, str]:
+    """The signed links of one subscription, by purpose. A machine at the other end has no use for them."""
     if subscriber.channel == "webhook":
         return {}
-
-    def link(purpose: str, path: str) -> str:
-        token = make_token(rt.secret, purpose, subscription.id or 0, subscriber.token_version)
-        return rt.url(f"/{path}/{token}")
-
-    unsubscribe = link("unsubscribe", "unsubscribe")
     return {
-        "preferences_url": link("preferences", "preferences"), "pause_url": link("pause", "pause"),
-        "unsubscribe_url": unsubscribe, "one_click_url": unsubscribe if subscriber.channel == "email" else None,
-    }  # fmt: skip
+        purpose: rt.url(f"/{purpose}/{make_token(rt.secret, purpose, subscription.id or 0, subscriber.token_version)}")
+        for purpose in ("preferences", "pause", "unsubscribe")
+    }
 
 
 def _item(rt: Runtime, pick: Pick) -> EditionItem:
@@ -110,17 +123,17 @@ def web_page(rt: Runtime, key: str) -> str:
     return rt.url(f"/papers/{key}")
 
 
-def source_statuses(session: Session, names: Sequence[str], *, since: datetime, now: datetime) -> list[SourceStatus]:
+def source_statuses(session: Session, names: Sequence[str], *, since: datetime) -> list[SourceStatus]:
     """The honest header: for each feed, what its newest batch announced, and what of it we hold."""
     found = []
     for feed in feeds.list_all(session):
         if (names and feed.name not in names) or (not names and (feed.paused or feed.interval_minutes <= 0)):
             continue
-        found.append(source_status(session, feed, since=since, now=now))
+        found.append(source_status(session, feed, since=since))
     return found
 
 
-def source_status(session: Session, feed: Feed, *, since: datetime, now: datetime) -> SourceStatus:
+def source_status(session: Session, feed: Feed, *, since: datetime) -> SourceStatus:
     """One feed's newest slot: its batches summed up, its worst state named."""
     slot = feeds.latest_slot(session, feed.id or 0)
     rows = feeds.pages(session, feed.id or 0, slot=slot) if slot else []

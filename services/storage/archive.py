@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
@@ -61,7 +61,9 @@ def _load_part(session: Session, ids: Sequence[int], now: datetime) -> Iterator[
         for link in mine:
             row = rows.get(link.repo_id) if link.repo_id else None
             if row is not None and row.id is not None and row.id not in repos:
-                repos[row.id] = _repo_facts(row, link.evidence, stars_gained(stars.get(row.id, []), now, timedelta(days=1)))
+                repos[row.id] = _repo_facts(
+                    row, link.evidence, stars_gained(stars.get(row.id, []), now, timedelta(days=1))
+                )
         yield PaperFacts(
             id=paper.id, key=paper.key, title=paper.title, abstract=paper.abstract,
             authors=tuple(AuthorData(**author) for author in paper.authors),
@@ -165,13 +167,11 @@ def count(session: Session) -> int:
 
 def days(session: Session, *, limit: int = 60) -> list[tuple[date, int]]:
     """The newest days with papers, and how many each has."""
-    rows: list[Any] = list(
-        session.exec(
-            select(Sighting.day, func.count(func.distinct(Sighting.paper_id)))
-            .group_by(col(Sighting.day))
-            .order_by(col(Sighting.day).desc())
-            .limit(limit)
-        )
+    rows = session.execute(
+        sa.select(col(Sighting.day), func.count(func.distinct(Sighting.paper_id)))
+        .group_by(col(Sighting.day))
+        .order_by(col(Sighting.day).desc())
+        .limit(limit)
     )
     return [(day, number) for day, number in rows]
 
@@ -180,10 +180,10 @@ def sightings(session: Session, paper_id: int) -> list[tuple[str, date, int | No
     """Which feed listed a paper when: (feed, day, rank, seen at), oldest first."""
     return [
         (name, day, rank, seen)
-        for name, day, rank, seen in session.exec(
-            select(Feed.name, Sighting.day, Sighting.rank, Sighting.seen_at)
+        for name, day, rank, seen in session.execute(
+            sa.select(col(Feed.name), col(Sighting.day), col(Sighting.rank), col(Sighting.seen_at))
             .join(Feed, col(Feed.id) == col(Sighting.feed_id))
-            .where(Sighting.paper_id == paper_id)
+            .where(col(Sighting.paper_id) == paper_id)
             .order_by(col(Sighting.day), col(Sighting.seen_at))
         )
     ]

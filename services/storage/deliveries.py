@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
+from services.domain.deliveries import STATES, may_move
 from services.domain.errors import LeaseLost, NotFound
 from services.storage.sql import insert_ignore
 from services.storage.tables import Delivery, Edition, EditionItem, Paper, Subscriber
@@ -17,9 +18,7 @@ from services.storage.tables import Delivery, Edition, EditionItem, Paper, Subsc
 
 def add(session: Session, row: Mapping[str, Any]) -> int | None:
     """Plan a delivery; `None` when that edition has one to that subscriber by that channel."""
-    added = insert_ignore(
-        session, Delivery, [row], ["edition_id", "subscriber_id", "channel"], returning=["id"]
-    )
+    added = insert_ignore(session, Delivery, [row], ["edition_id", "subscriber_id", "channel"], returning=["id"])
     return int(added[0].id) if added else None
 
 
@@ -36,16 +35,21 @@ def get(session: Session, delivery_id: int) -> tuple[Delivery, Subscriber, Editi
     return row[0], row[1], row[2]
 
 
-def move(session: Session, delivery_id: int, to: str, *, only_from: Sequence[str], now: datetime, **values: Any) -> None:
-    """Change a delivery's state; `LeaseLost` when it is in none of `only_from` (somebody else moved it)."""
+def move(session: Session, delivery_id: int, to: str, *, now: datetime, **values: Any) -> None:
+    """Change a delivery's state, by a legal move only; `LeaseLost` when somebody else has moved it elsewhere."""
     done = session.execute(
         update(Delivery)
-        .where(col(Delivery.id) == delivery_id, col(Delivery.state).in_(only_from))
+        .where(col(Delivery.id) == delivery_id, col(Delivery.state).in_([s for s in STATES if may_move(s, to)]))
         .values(state=to, updated_at=now, **values)
         .returning(col(Delivery.id))
     ).first()
     if done is None:
-        raise LeaseLost(f"delivery {delivery_id} is no longer {' or '.join(only_from)}")
+        raise LeaseLost(f"delivery {delivery_id} can no longer become {to}")
+
+
+def keep_message(session: Session, delivery_id: int, message: bytes) -> None:
+    """Keep the rendered message, so that every try sends the same bytes."""
+    session.execute(update(Delivery).where(col(Delivery.id) == delivery_id).values(message=message))
 
 
 def list_all(

@@ -27,12 +27,16 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError) as error:
-        raise InvalidInput(f"BROADSHEET_DATABASE_URL cannot be read ({error}); use postgresql:// or sqlite:///") from error
+        raise InvalidInput(
+            f"BROADSHEET_DATABASE_URL cannot be read ({error}); use postgresql:// or sqlite:///"
+        ) from error
     if backend == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
-            parsed, pool_size=pool_size, max_overflow=20,
+            parsed,
+            pool_size=pool_size,
+            max_overflow=20,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         )
         event.listen(engine, "connect", _tune_sqlite)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
+import sqlalchemy as sa
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
@@ -51,7 +52,10 @@ def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime
         for s in specs
     ]  # fmt: skip
     upsert(
-        session, Feed, rows, ["name"],
+        session,
+        Feed,
+        rows,
+        ["name"],
         update=["kind", "title", "url", "params", "interval_minutes", "history_days", "origin", "retired"],
     )
     gone = update(Feed).where(col(Feed.origin) == "catalogue", col(Feed.name).not_in([s.name for s in specs]))
@@ -95,7 +99,7 @@ def list_all(session: Session, *, retired: bool = False) -> list[Feed]:
     """All feeds by name."""
     query = select(Feed).order_by(Feed.name)
     if not retired:
-        query = query.where(Feed.retired == False)  # noqa: E712
+        query = query.where(col(Feed.retired).is_(False))
     return list(session.exec(query))
 
 
@@ -104,7 +108,9 @@ def list_due(session: Session, *, now: datetime) -> list[Feed]:
     return list(
         session.exec(
             select(Feed).where(
-                Feed.next_check_at <= now, Feed.paused == False, Feed.retired == False  # noqa: E712
+                Feed.next_check_at <= now,
+                col(Feed.paused).is_(False),
+                col(Feed.retired).is_(False),
             )
         )
     )
@@ -213,13 +219,12 @@ def rejections(session: Session, fetch_ids: Sequence[int]) -> list[Rejection]:
 
 def papers_by_day(session: Session, feed_id: int, *, since: date) -> dict[date, int]:
     """How many papers the feed listed, by day."""
-    return dict(
-        session.exec(
-            select(Sighting.day, func.count())
-            .where(Sighting.feed_id == feed_id, Sighting.day >= since)
-            .group_by(col(Sighting.day))
-        ).all()
+    rows = session.execute(
+        sa.select(col(Sighting.day), func.count())
+        .where(col(Sighting.feed_id) == feed_id, col(Sighting.day) >= since)
+        .group_by(col(Sighting.day))
     )
+    return dict(rows.tuples().all())
 
 
 def remove(session: Session, feed: Feed) -> None:
@@ -242,14 +247,14 @@ def busy(session: Session, names: Sequence[str], *, now: datetime) -> list[str]:
     query = (
         select(Feed.name)
         .join(Job, (col(Job.kind) == "fetch_feed") & (col(Job.key).startswith(Feed.name + " ")))
-        .where(col(Job.state).in_(["ready", "running"]), Feed.paused == False, Feed.retired == False)  # noqa: E712
+        .where(col(Job.state).in_(["ready", "running"]), col(Feed.paused).is_(False), col(Feed.retired).is_(False))
     )
     unparsed = (
         select(Feed.name)
         .join(Fetch, col(Fetch.feed_id) == col(Feed.id))
-        .where(Fetch.state == "fetched", Feed.retired == False)  # noqa: E712
+        .where(Fetch.state == "fetched", col(Feed.retired).is_(False))
     )
-    due = select(Feed.name).where(Feed.next_check_at <= now, Feed.paused == False, Feed.retired == False)  # noqa: E712
+    due = select(Feed.name).where(Feed.next_check_at <= now, col(Feed.paused).is_(False), col(Feed.retired).is_(False))
     found: set[str] = set()
     for statement in (query, unparsed, due):
         if names:

@@ -77,7 +77,10 @@ def claim(
         update(Job)
         .where(col(Job.id) == found)
         .values(
-            state="running", token=token, lease_until=now + lease, started_at=now,
+            state="running",
+            token=token,
+            lease_until=now + lease,
+            started_at=now,
             attempts=col(Job.attempts) + 1,
         )
         .returning(*_CLAIM_COLUMNS)
@@ -90,13 +93,29 @@ def claim(
     session.add(Attempt(job_id=row.id, number=row.attempts, worker=worker, started_at=now))
     session.flush()
     return Claim(
-        job_id=row.id, kind=row.kind, key=row.key, stage=row.stage, payload=row.payload, token=token,
-        attempt=row.attempts, tries=row.attempts - row.spared, lease_until=row.lease_until, due_at=row.due_at,
+        job_id=row.id,
+        kind=row.kind,
+        key=row.key,
+        stage=row.stage,
+        payload=row.payload,
+        token=token,
+        attempt=row.attempts,
+        tries=row.attempts - row.spared,
+        lease_until=row.lease_until,
+        due_at=row.due_at,
     )
 
 
 _CLAIM_COLUMNS: tuple[Any, ...] = (
-    Job.id, Job.kind, Job.key, Job.stage, Job.payload, Job.attempts, Job.spared, Job.lease_until, Job.due_at,
+    Job.id,
+    Job.kind,
+    Job.key,
+    Job.stage,
+    Job.payload,
+    Job.attempts,
+    Job.spared,
+    Job.lease_until,
+    Job.due_at,
 )
 
 
@@ -115,22 +134,42 @@ def finish(session: Session, claim: Claim, *, now: datetime) -> None:
 
 
 def retry(
-    session: Session, claim: Claim, *, now: datetime, due_at: datetime, error: str, signature: str,
-    traceback: str = "", counts: bool = True,
+    session: Session,
+    claim: Claim,
+    *,
+    now: datetime,
+    due_at: datetime,
+    error: str,
+    signature: str,
+    traceback: str = "",
+    counts: bool = True,
 ) -> None:
     """Hand the job back to be tried again at `due_at`; with `counts=False` the try is not held against it."""
     _close(
-        session, claim, now=now, outcome="retry" if counts else "waited", state="ready", due_at=due_at,
-        last_error=error, signature=signature if counts else None, traceback=traceback, spare=not counts,
+        session,
+        claim,
+        now=now,
+        outcome="retry" if counts else "waited",
+        state="ready",
+        due_at=due_at,
+        last_error=error,
+        signature=signature if counts else None,
+        traceback=traceback,
+        spare=not counts,
     )
 
 
-def bury(
-    session: Session, claim: Claim, *, now: datetime, error: str, signature: str, traceback: str = ""
-) -> None:
+def bury(session: Session, claim: Claim, *, now: datetime, error: str, signature: str, traceback: str = "") -> None:
     """Give the job up: a dead letter, kept for a person."""
     _close(
-        session, claim, now=now, outcome="dead", state="dead", finished_at=now, last_error=error, signature=signature,
+        session,
+        claim,
+        now=now,
+        outcome="dead",
+        state="dead",
+        finished_at=now,
+        last_error=error,
+        signature=signature,
         traceback=traceback,
     )
 
@@ -141,8 +180,15 @@ def release(session: Session, claim: Claim, *, now: datetime) -> None:
 
 
 def _close(
-    session: Session, claim: Claim, *, now: datetime, outcome: str, state: str, traceback: str = "",
-    spare: bool = False, **values: Any,
+    session: Session,
+    claim: Claim,
+    *,
+    now: datetime,
+    outcome: str,
+    state: str,
+    traceback: str = "",
+    spare: bool = False,
+    **values: Any,
 ) -> None:
     if spare:
         values["spared"] = col(Job.spared) + 1
@@ -221,9 +267,9 @@ def revive(session: Session, job_ids: Sequence[int], *, now: datetime) -> list[H
 def prune(session: Session, *, before: datetime, limit: int = 5000) -> int:
     """Delete finished jobs (not dead ones) and their attempts older than `before`; returns how many."""
     old = [
-        i for i in session.exec(
-            select(Job.id).where(Job.state == "done", col(Job.finished_at) < before).limit(limit)
-        ) if i is not None
+        i
+        for i in session.exec(select(Job.id).where(Job.state == "done", col(Job.finished_at) < before).limit(limit))
+        if i is not None
     ]
     if old:
         session.execute(Attempt.__table__.delete().where(Attempt.__table__.c.job_id.in_(old)))  # type: ignore[attr-defined]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, update
+import sqlalchemy as sa
+from sqlalchemy import bindparam, delete, func, update
 from sqlmodel import Session, col, select
 
 from services.domain import merging
@@ -23,8 +24,11 @@ from services.domain.links import EVIDENCE, LinkData, find_links
 from services.domain.merging import StatementData
 from services.domain.papers import PaperData
 from services.storage import repos as repo_rows
+from services.storage.engine import is_sqlite
 from services.storage.sql import chunks, insert_ignore, table_of, upsert
 from services.storage.tables import EditionItem, Feed, Identifier, Link, Merge, Paper, Sighting, Statement
+
+STORE_LOCK = 0x7061706572  # "paper": one number for all processes that store
 
 
 @dataclass(slots=True)
@@ -63,6 +67,9 @@ def store_page(
     result = Stored()
     if not entries:
         return result
+    if not is_sqlite(session):
+        # One page at a time, as on SQLite: two that bring the same new papers would wait for each other for ever.
+        session.execute(select(func.pg_advisory_xact_lock(STORE_LOCK)))
     groups = _group(session, [_named(entry) for entry in entries])
     for group in groups:
         if len(group.paper_ids) > 1:
@@ -75,20 +82,30 @@ def store_page(
     new_groups: list[_Group] = []
     inserts: list[dict[str, Any]] = []
     updates: list[dict[str, Any]] = []
+    earlier: list[dict[str, Any]] = []
     spoken: list[tuple[_Group, StatementData]] = []
+    linked: list[_Group] = []
     for group in groups:
         before = said.get(group.paper_id, {}) if group.paper_ids else {}
         statements = dict(before)
+        was = before.get(source)
+        news = was is None
         for entry in group.entries:
             words = merging.state(entry, source=source, fallback_day=day)
             old = statements.get(source)
             if old is None or merging.supersedes(words, old.as_of, old.content_hash):
                 statements[source] = words
+            news = news or words.content_hash != was.content_hash
+        if news:
+            linked.append(group)  # also where older words change nothing else: a link once named stays
         fresh = statements[source]
-        if fresh is not before.get(source):
+        if was is None or (fresh.content_hash, fresh.as_of) != (was.content_hash, was.as_of):
             spoken.append((group, fresh))
-        elif not group.folded:
+        if was is not None and fresh.content_hash == was.content_hash and not group.folded:
             result.known += 1
+            first, held_first = _first_day(group, day), held[group.paper_id].announced_on
+            if held_first is None or first < held_first:
+                earlier.append({"announced_on": first, "b_id": group.paper_id})
             continue
         row = _compose(statements, group, day)
         if not group.paper_ids:
@@ -106,10 +123,11 @@ def store_page(
 
     _insert_papers(session, inserts, new_groups)
     _update_papers(session, updates)
+    _update_papers(session, earlier)
     _write_identifiers(session, groups)
     _write_statements(session, spoken, now=now)
     _write_sightings(session, groups, feed_id=feed.id or 0, day=day, now=now)
-    result.new_repo_ids = _write_links(session, [group for group, _ in spoken], now=now)
+    result.new_repo_ids = _write_links(session, linked, now=now)
     result.paper_ids = [g.paper_id for g in groups]
     return result
 
@@ -226,8 +244,9 @@ def _fold(session: Session, group: _Group, *, now: datetime) -> None:
     kept, *losers = group.paper_ids
     why = ", ".join(sorted({str(i) for e in group.entries for i in e.identifiers}))
     statements = _statements(session, group.paper_ids)
+    held = _held(session, group.paper_ids)
     for loser in losers:
-        key = session.exec(select(Paper.key).where(Paper.id == loser)).one()
+        key = held[loser].key
         for source, words in statements.get(loser, {}).items():
             mine = statements.setdefault(kept, {}).get(source)
             if mine is None or words.as_of > mine.as_of:
@@ -239,6 +258,12 @@ def _fold(session: Session, group: _Group, *, now: datetime) -> None:
         session.execute(delete(Statement).where(col(Statement.paper_id) == loser))
         session.execute(delete(Paper).where(col(Paper.id) == loser))
         session.add(Merge(kept_paper_id=kept, merged_key=key, reason=f"one entry names both: {why}", merged_at=now))
+    # The entry that joins them may name neither the strongest key nor the first day.
+    days = [row.announced_on for row in held.values() if row.announced_on is not None]
+    key = str(canonical_key([Ident(*row.key.split(":", 1)) for row in held.values()]))
+    session.execute(
+        update(Paper).where(col(Paper.id) == kept).values(key=key, announced_on=min(days, default=None))
+    )
     upsert(
         session, Statement,
         [_statement_row(kept, words, now) for words in statements.get(kept, {}).values()],
@@ -255,9 +280,7 @@ def _repoint(session: Session, model: Any, loser: int, kept: int, rest: Sequence
     twin = table.alias()
     same = [twin.c[name] == table.c[name] for name in rest]
     session.execute(
-        delete(table).where(
-            table.c.paper_id == loser, select(twin.c.id).where(twin.c.paper_id == kept, *same).exists()
-        )
+        delete(table).where(table.c.paper_id == loser, select(twin.c.id).where(twin.c.paper_id == kept, *same).exists())
     )
     session.execute(update(table).where(table.c.paper_id == loser).values(paper_id=kept))
 
@@ -269,8 +292,12 @@ def _statements(session: Session, paper_ids: Sequence[int]) -> dict[int, dict[st
     found: dict[int, dict[str, StatementData]] = defaultdict(dict)
     for part in chunks(sorted(set(paper_ids))):
         for row in session.execute(
-            select(
-                Statement.paper_id, Statement.source, Statement.as_of, Statement.content_hash, Statement.data
+            sa.select(
+                col(Statement.paper_id),
+                col(Statement.source),
+                col(Statement.as_of),
+                col(Statement.content_hash),
+                col(Statement.data),
             ).where(col(Statement.paper_id).in_(part))
         ):
             found[row.paper_id][row.source] = StatementData(
@@ -283,9 +310,9 @@ def _held(session: Session, paper_ids: Sequence[int]) -> dict[int, Any]:
     found: dict[int, Any] = {}
     for part in chunks(sorted(set(paper_ids))):
         for row in session.execute(
-            select(Paper.id, Paper.key, Paper.content_hash, Paper.announced_on, Paper.changed_at).where(
-                col(Paper.id).in_(part)
-            )
+            sa.select(
+                col(Paper.id), col(Paper.key), col(Paper.content_hash), col(Paper.announced_on), col(Paper.changed_at)
+            ).where(col(Paper.id).in_(part))
         ):
             found[row.id] = row
     return found
@@ -296,15 +323,20 @@ def _held(session: Session, paper_ids: Sequence[int]) -> dict[int, Any]:
 
 def _compose(statements: Mapping[str, StatementData], group: _Group, day: date) -> dict[str, Any]:
     facts = merging.compose({source: words.data for source, words in statements.items()})
-    days = [entry.announced_on for entry in group.entries if entry.announced_on]
-    published = facts["published_at"]
     return {
         **facts,
         "key": str(canonical_key([i for entry in group.entries for i in entry.identifiers])),
         "title_key": title_fingerprint(facts["title"]),
         "content_hash": merging.meaning(facts),
-        "announced_on": min(days) if days else (published.date() if published else day),
+        "announced_on": _first_day(group, day),
     }
+
+
+def _first_day(group: _Group, day: date) -> date:
+    """The first day on which these entries list their paper; one that names none: its publication, else `day`."""
+    return min(
+        entry.announced_on or (entry.published_at.date() if entry.published_at else day) for entry in group.entries
+    )
 
 
 def _insert_papers(session: Session, rows: Sequence[Mapping[str, Any]], groups: Sequence[_Group]) -> None:
@@ -314,8 +346,7 @@ def _insert_papers(session: Session, rows: Sequence[Mapping[str, Any]], groups: 
     session.connection().execute(table.insert(), list(rows))
     ids: dict[str, int] = {}
     for part in chunks([row["key"] for row in rows]):
-        for row in session.execute(select(Paper.id, Paper.key).where(col(Paper.key).in_(part))):
-            ids[row.key] = row.id
+        ids |= dict(session.execute(sa.select(col(Paper.key), col(Paper.id)).where(col(Paper.key).in_(part))).tuples().all())
     for row, group in zip(rows, groups, strict=True):
         group.paper_ids.append(ids[row["key"]])
 
@@ -324,7 +355,7 @@ def _update_papers(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     table = table_of(Paper)
-    columns = {name: bindparam(name) for name in rows[0] if name != "b_id"}
+    columns: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "b_id"}
     session.connection().execute(table.update().where(table.c.id == bindparam("b_id")).values(columns), list(rows))
 
 
@@ -345,18 +376,12 @@ def _statement_row(paper_id: int, words: StatementData, now: datetime) -> dict[s
     }  # fmt: skip
 
 
-def _write_statements(
-    session: Session, spoken: Sequence[tuple[_Group, StatementData]], *, now: datetime
-) -> None:
+def _write_statements(session: Session, spoken: Sequence[tuple[_Group, StatementData]], *, now: datetime) -> None:
     rows = [_statement_row(group.paper_id, words, now) for group, words in spoken]
-    upsert(
-        session, Statement, rows, ["paper_id", "source"], update=["as_of", "content_hash", "data", "said_at"]
-    )
+    upsert(session, Statement, rows, ["paper_id", "source"], update=["as_of", "content_hash", "data", "said_at"])
 
 
-def _write_sightings(
-    session: Session, groups: Sequence[_Group], *, feed_id: int, day: date, now: datetime
-) -> None:
+def _write_sightings(session: Session, groups: Sequence[_Group], *, feed_id: int, day: date, now: datetime) -> None:
     rows = {
         (group.paper_id, entry.announced_on or day): {
             "paper_id": group.paper_id, "feed_id": feed_id, "day": entry.announced_on or day, "rank": entry.rank,
@@ -369,7 +394,7 @@ def _write_sightings(
 
 
 def _write_links(session: Session, groups: Sequence[_Group], *, now: datetime) -> list[int]:
-    """Write the links of papers somebody said something new of; returns the repositories never asked for yet."""
+    """Write the links of papers of which something new was said; returns the repositories never asked for yet."""
     found: dict[tuple[int, str], LinkData] = {}
     for group in groups:
         for entry in group.entries:
@@ -386,9 +411,7 @@ def _write_links(session: Session, groups: Sequence[_Group], *, now: datetime) -
         ):
             there[(row.paper_id, row.url_key)] = row.evidence
     fresh = {
-        key: link
-        for key, link in found.items()
-        if key not in there or _strength(link.evidence) < _strength(there[key])
+        key: link for key, link in found.items() if key not in there or _strength(link.evidence) < _strength(there[key])
     }
     repo_ids, new_repo_ids = repo_rows.ensure(
         session, [link for link in fresh.values() if link.kind == "code" and link.slug], now=now

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import func, or_
 from sqlmodel import Session, col, select
 
 from services.domain.jobs import STAGES
+from services.storage.sql import chunks
 from services.storage.tables import (
     Attempt,
     Delivery,
@@ -49,15 +51,31 @@ def day_beside(session: Session, day: date, *, before: bool) -> date | None:
     return session.exec(select(func.min(Sighting.day)).where(Sighting.day > day)).first()
 
 
+def days(session: Session, *, until: date, span: timedelta, limit: int) -> list[tuple[date, int]]:
+    """Days with papers up to `until`, none more than `span` before it, and how many each has, oldest first."""
+    rows: list[Any] = list(
+        session.execute(
+            sa.select(col(Sighting.day), func.count(func.distinct(Sighting.paper_id)))
+            .where(col(Sighting.day) <= until, col(Sighting.day) > until - span)
+            .group_by(col(Sighting.day))
+            .order_by(col(Sighting.day).desc())
+            .limit(limit)
+        )
+    )
+    return [(day, number) for day, number in rows][::-1]
+
+
 def listed_by(session: Session, since: date, until: date) -> list[tuple[str, str, int]]:
     """Which feeds listed papers on those days (inclusive): (name, title, papers), most first."""
     number = func.count(func.distinct(Sighting.paper_id))
-    rows = session.exec(
-        select(Feed.name, Feed.title, number)
-        .join(Sighting, col(Sighting.feed_id) == col(Feed.id))
-        .where(Sighting.day >= since, Sighting.day <= until)
-        .group_by(col(Feed.name), col(Feed.title))
-        .order_by(number.desc(), col(Feed.name))
+    rows: list[Any] = list(
+        session.exec(
+            select(Feed.name, Feed.title, number)
+            .join(Sighting, col(Sighting.feed_id) == col(Feed.id))
+            .where(Sighting.day >= since, Sighting.day <= until)
+            .group_by(col(Feed.name), col(Feed.title))
+            .order_by(number.desc(), col(Feed.name))
+        )
     )
     return [(name, title, count) for name, title, count in rows]
 
@@ -122,17 +140,13 @@ def totals(session: Session) -> Totals:
 
 def recent_fetches(session: Session, feed_id: int, *, limit: int = 40) -> list[Fetch]:
     """The feed's newest ledger rows, newest first."""
-    return list(
-        session.exec(select(Fetch).where(Fetch.feed_id == feed_id).order_by(col(Fetch.id).desc()).limit(limit))
-    )
+    return list(session.exec(select(Fetch).where(Fetch.feed_id == feed_id).order_by(col(Fetch.id).desc()).limit(limit)))
 
 
 def fetches_since(session: Session, feed_id: int, since: datetime) -> list[Fetch]:
     """The feed's ledger rows of a span, oldest first."""
     return list(
-        session.exec(
-            select(Fetch).where(Fetch.feed_id == feed_id, Fetch.fetched_at >= since).order_by(col(Fetch.id))
-        )
+        session.exec(select(Fetch).where(Fetch.feed_id == feed_id, Fetch.fetched_at >= since).order_by(col(Fetch.id)))
     )
 
 
@@ -152,9 +166,7 @@ def recent_rejections(session: Session, feed_id: int, *, limit: int = 50) -> lis
 
 def fetch_states(session: Session, *, since: datetime) -> dict[str, int]:
     """Fetches since then, by state."""
-    rows = session.exec(
-        select(Fetch.state, func.count()).where(Fetch.fetched_at >= since).group_by(col(Fetch.state))
-    )
+    rows = session.exec(select(Fetch.state, func.count()).where(Fetch.fetched_at >= since).group_by(col(Fetch.state)))
     return dict(rows.all())
 
 
@@ -309,7 +321,13 @@ def dead_ids(session: Session, signature: str, *, limit: int = 1000) -> list[int
 
 
 def runs(
-    session: Session, *, state: str = "", stage: str = "", kind: str = "", text: str = "", before: int | None = None,
+    session: Session,
+    *,
+    state: str = "",
+    stage: str = "",
+    kind: str = "",
+    text: str = "",
+    before: int | None = None,
     limit: int = 50,
 ) -> list[Job]:
     """Jobs, newest first; `text` is looked for in key and last error, `before` is the id to go on from."""
@@ -376,8 +394,13 @@ TROUBLED = ("failed", "expired", "unknown", "suppressed", "deferred")
 
 
 def list_deliveries(
-    session: Session, *, states: Sequence[str] = (), channel: str = "", since: datetime | None = None,
-    before: int | None = None, limit: int = 50,
+    session: Session,
+    *,
+    states: Sequence[str] = (),
+    channel: str = "",
+    since: datetime | None = None,
+    before: int | None = None,
+    limit: int = 50,
 ) -> list[tuple[Delivery, Subscriber, Edition, Subscription]]:
     """Deliveries with all they belong to, newest first."""
     query = (
@@ -414,12 +437,15 @@ def next_editions(session: Session, *, limit: int = 5) -> list[tuple[Subscriptio
     ]  # fmt: skip
 
 
-def sizes(session: Session, edition_ids: Sequence[int]) -> Mapping[int, int]:
-    """How many papers each edition holds."""
-    return dict(
-        session.exec(
-            select(EditionItem.edition_id, func.count())
-            .where(col(EditionItem.edition_id).in_(edition_ids))
-            .group_by(col(EditionItem.edition_id))
-        ).all()
-    )
+def papers_of(session: Session, edition_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
+    """The keys of each edition's papers, by rank."""
+    keys: dict[int, list[str]] = defaultdict(list)
+    for part in chunks(sorted(set(edition_ids))):
+        for edition_id, key in session.exec(
+            select(EditionItem.edition_id, Paper.key)
+            .join(Paper, col(Paper.id) == col(EditionItem.paper_id))
+            .where(col(EditionItem.edition_id).in_(part))
+            .order_by(col(EditionItem.edition_id), col(EditionItem.rank))
+        ):
+            keys[edition_id].append(key)
+    return keys

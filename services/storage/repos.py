@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
 from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from services.domain.links import LinkData
 from services.domain.repos import RepoData
-from services.storage.sql import chunks, insert_ignore, upsert
+from services.storage.sql import chunks, insert_ignore, table_of, upsert
 from services.storage.tables import Link, Paper, Reading, Repo, RepoName
 
 
@@ -30,22 +31,31 @@ def ensure(session: Session, links: Sequence[LinkData], *, now: datetime) -> tup
     found = _by_name(session, list(wanted))
     missing = {key: link for key, link in wanted.items() if key not in found}
     new: list[int] = []
-    for (host, slug_key), link in missing.items():
-        repo = Repo(host=host, slug=link.slug or slug_key, next_check_at=now)
-        session.add(repo)
-        session.flush()
-        assert repo.id is not None
-        added = insert_ignore(
-            session, RepoName,
-            [{"host": host, "slug_key": slug_key, "repo_id": repo.id, "since_at": now}],
-            ["host", "slug_key"], returning=["repo_id"],
-        )  # fmt: skip
-        if added:
-            found[(host, slug_key)] = repo.id
-            new.append(repo.id)
-        else:  # another page named it in the meantime
-            session.delete(repo)
-            found |= _by_name(session, [(host, slug_key)])
+    if missing:
+        rows: list[dict[str, Any]] = [
+            {
+                "host": host,
+                "slug": link.slug,
+                "state": "new",
+                "topics": [],
+                "archived": False,
+                "fork": False,
+                "misses": 0,
+                "next_check_at": now,
+            }
+            for (host, _), link in missing.items()
+        ]
+        table = table_of(Repo)
+        made = session.connection().execute(table.insert().returning(table.c.id, table.c.host, table.c.slug), rows)
+        names = [
+            {"host": row.host, "slug_key": row.slug.lower(), "repo_id": row.id, "since_at": now} for row in made.all()
+        ]
+        added = insert_ignore(session, RepoName, names, ["host", "slug_key"], returning=["repo_id"])
+        new = [row.repo_id for row in added]
+        orphans = [name["repo_id"] for name in names if name["repo_id"] not in set(new)]
+        if orphans:  # another page named them in the meantime
+            session.execute(delete(Repo).where(col(Repo.id).in_(orphans)))
+        found |= _by_name(session, list(missing))
     by_url = {link.url.lower(): found[(host_of(link.url), (link.slug or "").lower())] for link in links}
     return by_url, new
 
@@ -74,12 +84,14 @@ def list_by_ids(session: Session, ids: Sequence[int]) -> list[Repo]:
 def list_due(session: Session, *, now: datetime, host: str = "github.com", limit: int = 500) -> list[int]:
     """Ids of repositories that want reading again, longest waiting first."""
     return [
-        i for i in session.exec(
+        i
+        for i in session.exec(
             select(Repo.id)
             .where(Repo.next_check_at <= now, Repo.host == host)
             .order_by(col(Repo.next_check_at))
             .limit(limit)
-        ) if i is not None
+        )
+        if i is not None
     ]
 
 
@@ -156,9 +168,10 @@ def record_miss(
     session: Session, repo_id: int, *, state: str | None, error: str | None, now: datetime, next_check_at: datetime
 ) -> None:
     """It was not there (`state`), or could not be read now (`state=None`: what we held stands)."""
-    values: dict[str, Any] = {"next_check_at": next_check_at, "error": error, "misses": col(Repo.misses) + 1}
+    values: dict[str, Any] = {"next_check_at": next_check_at, "error": error}
     if state is not None:
-        values |= {"state": state, "checked_at": now}
+        again = sa.case((col(Repo.state) == state, col(Repo.misses) + 1), else_=1)
+        values |= {"state": state, "checked_at": now, "misses": again}
     session.execute(update(Repo).where(col(Repo.id) == repo_id).values(**values))
 
 

@@ -16,13 +16,19 @@ from services.storage.tables import Delivery, Fetch, Job
 
 
 def list_runs(
-    session: Session, *, failed: bool = False, stage: str | None = None, states: Sequence[str] = (),
+    session: Session,
+    *,
+    failed: bool = False,
+    stage: str | None = None,
+    states: Sequence[str] = (),
     limit: int | None = None,
 ) -> list[Job]:
     """Jobs, newest first. `failed` keeps those given up and those whose last try failed and that wait for another."""
     query = select(Job)
     if failed:
-        query = query.where(or_(col(Job.state) == "dead", col(Job.state).in_(["ready", "running"]) & col(Job.signature).is_not(None)))
+        query = query.where(
+            or_(col(Job.state) == "dead", col(Job.state).in_(["ready", "running"]) & col(Job.signature).is_not(None))
+        )
     if stage is not None:
         query = query.where(Job.stage == stage)
     if states:
@@ -84,7 +90,7 @@ def outcome_since(session: Session, since: datetime) -> Outcome:
     counts = [func.sum(c) for c in (Fetch.seen, Fetch.new, Fetch.changed, Fetch.known, Fetch.rejected)]
     touched = or_(col(Fetch.fetched_at) >= since, col(Fetch.parsed_at) >= since)
     for state, number, *sums in session.execute(
-        select(Fetch.state, func.count(), *counts).where(touched).group_by(col(Fetch.state))  # type: ignore[call-overload]
+        select(Fetch.state, func.count(), *counts).where(touched).group_by(col(Fetch.state))
     ):
         result.fetches[state] = number
         for name, total in zip(("seen", "new", "changed", "known", "rejected"), sums, strict=True):

@@ -26,7 +26,7 @@ def ensure_slots(session: Session, every: Mapping[str, timedelta], *, now: datet
 def take_slot(session: Session, name: str, *, now: datetime, to: datetime) -> datetime | None:
     """Take a slot that is due and set the next; the time it was due, or `None` (not due, paused, or another was
     first)."""
-    due = session.exec(select(Slot.next_at).where(Slot.name == name, Slot.paused == False)).first()  # noqa: E712
+    due = session.exec(select(Slot.next_at).where(Slot.name == name, col(Slot.paused).is_(False))).first()
     if due is None or due > now:
         return None
     moved = session.execute(
@@ -57,7 +57,7 @@ def pass_gate(session: Session, name: str, *, interval: timedelta, now: datetime
     return go_at
 
 
-def close_gate(session: Session, name: str, *, until: datetime, now: datetime) -> None:
+def close_gate(session: Session, name: str, *, until: datetime) -> None:
     """Let nobody through before `until`: what a 429 asks for."""
     upsert(
         session, Gate, [{"name": name, "free_at": until, "calls": 0}], ["name"], update=["free_at"],

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -30,7 +31,7 @@ from services.domain.jobs import STAGES, NewJob
 from services.pipeline.schedule import edition_job
 from services.pipeline.subscribe import sync_catalogue
 from services.runtime import Runtime
-from services.storage import archive, deliveries, feeds, jobs, schema, subscribers
+from services.storage import archive, deliveries, feeds, jobs, runs, schema, subscribers
 from services.storage.tables import Repo
 from workers.demo.catalogue import demo_feeds_toml
 from workers.demo.replay import Replay
@@ -155,7 +156,7 @@ def _settings(folder: Path, replay: Replay) -> Settings:
         "poll_s": 1,
         "tick_s": 1,
     }
-    return Settings(_env_file=None, **values)  # type: ignore[call-arg]
+    return Settings(_env_file=None, **values)
 
 
 # -- running ---------------------------------------------------------------------------------------------------
@@ -220,7 +221,8 @@ def _serve(rt: Runtime, port: int, console: Console) -> WebServer | None:
 
 def _greet(console: Console, folder: Path, replay: Replay) -> None:
     console.print(Text("Broadsheet demo", style="bold"))
-    console.print(f"A replay of Hugging Face, arXiv, a blog and GitHub answers on {replay.base_url}; data in {folder}\n")
+    console.print(f"Hugging Face, arXiv, a blog and GitHub are replayed on {replay.base_url}")
+    console.print(f"Data folder: {folder}\n", soft_wrap=True)
 
 
 def _report(
@@ -257,8 +259,8 @@ def _report(
         )
         return code
     table = Table(title=f"{papers} papers in the archive", title_justify="left")
-    for heading in ("feed", "announced", "stored", "new now", "rejected", "missing", "requests", "of them 304"):
-        table.add_column(heading, justify="left" if heading == "feed" else "right")
+    for heading in ("feed", "announced", "stored", "new", "rejected", "missing", "GETs", "304"):
+        table.add_column(heading, justify="left" if heading == "feed" else "right", no_wrap=True)
     for o in outcomes:
         table.add_row(
             o.feed, str(o.announced), str(o.stored), str(o.new), str(o.rejected),
@@ -270,13 +272,16 @@ def _report(
     for heading in ("to", "channel", "papers", "state", "when"):
         table.add_column(heading, justify="right" if heading == "papers" else "left")
     for d, s, keys in ours:
-        when = "just now" if d.planned_at >= started else f"before, {d.planned_at:%Y-%m-%d %H:%M} UTC; not sent again"
-        table.add_row(s.address, d.channel, str(len(keys)), Text(d.state, style="" if d.state == "accepted" else "red"), when)
+        when = "now" if d.planned_at >= started else f"{d.planned_at:%d %b %H:%M} UTC, not sent again"
+        state = Text(d.state, style="" if d.state == "accepted" else "red")
+        table.add_row(s.address, d.channel, str(len(keys)), state, when)
     console.print(table)
     for path in _outbox(rt):
         console.print(f"  {path}", soft_wrap=True)
     if not complete:
         console.print(f"[red]Not everything was done within {LONGEST_S} s: `broadsheet runs list` shows what is left.")
+    for error, count in _failures(rt).items():
+        console.print(Text(f"{count} x {error}", style="red"))
     if web is not None:
         console.print(f"\nThe day's papers:  http://127.0.0.1:{web.port}/")
         console.print(f"For operators:     http://127.0.0.1:{web.port}/admin")
@@ -284,6 +289,12 @@ def _report(
     else:
         console.print("\nRun [bold]broadsheet demo[/bold] without --once to browse the papers and the runs.")
     return code
+
+
+def _failures(rt: Runtime) -> Counter[str]:
+    """What was given up, by its error."""
+    with rt.reading() as session:
+        return Counter(job.last_error or "unknown" for job in runs.list_runs(session, states=["dead"]))
 
 
 def _tell_password(rt: Runtime, console: Console) -> None:
@@ -334,14 +345,13 @@ def _outbox(rt: Runtime) -> list[Path]:
 
 
 def command(
-    once: bool = typer.Option(False, "--once", help="Exit when all is delivered (0), or is not (1)."),
-    port: int = typer.Option(0, "--port", min=0, max=65_535, help="Port of the web page; 0 takes a free one."),
-    home: Path | None = typer.Option(
-        None, "--home", help="Data folder; else BROADSHEET_HOME, else ~/.broadsheet/demo.", show_default=False
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document (with --once)."),
+    once: Annotated[bool, typer.Option("--once", help="Exit when all is delivered (0), or is not (1).")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the web page; 0 takes a free one.")] = 0,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Data folder; else BROADSHEET_HOME, else ~/.broadsheet/demo.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document; implies --once.")] = False,
 ) -> None:
     """The main job with no network: replayed upstreams, the real pipeline, digests in the outbox, the web page."""
     raise typer.Exit(demo(once or as_json, port, home, as_json))
-
-

@@ -1,6 +1,6 @@
 """Faults: what goes wrong becomes one clear line on stderr and an exit code; no traceback for what we understand.
 
-    0 done      1 failed or partly refused      2 wrong usage, or a setting that cannot be used
+0 done      1 failed or partly refused      2 wrong usage, or a setting that cannot be used
 """
 
 from __future__ import annotations
@@ -16,12 +16,29 @@ from services.domain.errors import BroadsheetError
 from workers.commands.opening import SettingsFault
 from workers.commands.output import fail
 
+RUNNING, CONTENT, READERS, OPERATING = PANELS = ("Running", "Papers and feeds", "Readers", "Operating")
+"""The headings of help, in order."""
+
 FAILED = 1
 WRONG_USAGE = 2
 
 
 class Commands(TyperGroup):
-    """The group of all commands: whatever they raise ends here."""
+    """The group of all commands: whatever they raise ends here, and help lists them by subject."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands under the headings they were registered with, each with its first sentence."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        longest = max(map(len, self.commands), default=0)
+        for name in self.commands:
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                panel = str(getattr(command, "rich_help_panel", None) or "Commands")
+                words = command.get_short_help_str(formatter.width - longest - 6)
+                panels.setdefault(panel, []).append((name.ljust(longest), words))
+        for panel in sorted(panels, key=lambda name: PANELS.index(name) if name in PANELS else len(PANELS)):
+            with formatter.section(panel):
+                formatter.write_dl(panels[panel])
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and turn its errors into lines and exit codes."""

@@ -21,6 +21,8 @@ kind = "arxiv_api"
 title = "arXiv cs.CL"
 query = "cat:cs.CL"
 interval_minutes = 1440
+# Papers announced on the first of the four weekdays were submitted over the weekend before.
+history_days = 10
 
 [[feed]]
 name = "arxiv-cs-lg-rss"
