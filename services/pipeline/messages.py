@@ -1,0 +1,78 @@
+"""Messages: an edition's rows rendered, and the bytes kept so that every try sends the same ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from datetime import datetime
+from email.utils import parseaddr
+from typing import Any
+
+import zstandard
+from sqlmodel import Session
+
+from services.digests import render
+from services.domain.digests import SourceStatus
+from services.domain.messages import Message
+from services.pipeline.views import Pick, edition_view
+from services.runtime import Runtime
+from services.storage import archive, editions, subscribers
+from services.storage.tables import Delivery, Edition, Subscription
+
+MAX_KEPT = 64 * 1024 * 1024
+PREVIEW_ID = "<preview@localhost>"
+
+
+def render_edition(rt: Runtime, session: Session, edition: Edition, delivery: Delivery | None) -> Message:
+    """The message of an edition, from its rows; without a delivery, as a preview."""
+    subscription, subscriber = subscribers.get_subscription(session, edition.subscription_id)
+    items = editions.items(session, edition.id or 0)
+    papers = {p.id: p for p in archive.load(session, [i.paper_id for i in items], now=edition.composed_at)}
+    picks = [Pick(paper=papers[i.paper_id], why=tuple(i.why), late=i.late) for i in items if i.paper_id in papers]
+    view = edition_view(
+        rt,
+        subscription,
+        subscriber,
+        picks=picks,
+        matched=edition.matched,
+        considered=edition.considered,
+        sources=[status_from_json(status) for status in edition.sources],
+        composed_at=edition.composed_at,
+        edition_id=edition.id,
+    )
+    message_id = delivery.message_id if delivery else PREVIEW_ID
+    return render(view, message_id=message_id, list_id=list_id(rt, subscription))
+
+
+def list_id(rt: Runtime, subscription: Subscription) -> str:
+    """RFC 2919: a name, and an id below our own domain."""
+    slug = re.sub(r"[^a-z0-9]+", "-", subscription.name.lower()).strip("-") or "digest"
+    return f"{subscription.name} <{slug}.{mail_domain(rt)}>"
+
+
+def mail_domain(rt: Runtime) -> str:
+    """Our own domain in Message-ID and List-Id: the sender's."""
+    return parseaddr(rt.settings.mail_from)[1].partition("@")[2] or "localhost"
+
+
+def pack(message: Message) -> bytes:
+    """A message as kept on its delivery."""
+    data = {**asdict(message), "date": message.date.isoformat(), "headers": dict(message.headers)}
+    return zstandard.ZstdCompressor(level=6).compress(json.dumps(data, ensure_ascii=False).encode())
+
+
+def unpack(kept: bytes) -> Message:
+    """A kept message, the same as was packed."""
+    data = json.loads(zstandard.ZstdDecompressor().decompress(kept, max_output_size=MAX_KEPT))
+    return Message(**{**data, "date": datetime.fromisoformat(data["date"])})
+
+
+def status_to_json(status: SourceStatus) -> dict[str, Any]:
+    """A source's status as kept on its edition."""
+    return {**asdict(status), "as_of": status.as_of.isoformat() if status.as_of else None}
+
+
+def status_from_json(data: dict[str, Any]) -> SourceStatus:
+    """A kept status."""
+    return SourceStatus(**{**data, "as_of": datetime.fromisoformat(data["as_of"]) if data["as_of"] else None})

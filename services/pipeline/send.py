@@ -1,0 +1,154 @@
+"""Send: each delivery of an edition leaves once, and what became of it is written down.
+
+    render once, keep the bytes → connect … 354 → commit `sending` → the dot → commit the outcome
+
+Between the commit of `sending` and that of the outcome lies the one window in which nobody can say whether a
+message left. A delivery that a later try finds `sending` was caught in it: `BROADSHEET_SMTP_AMBIGUITY` decides.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from sqlmodel import Session
+
+from services.domain.deliveries import SETTLED, should_send
+from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown
+from services.domain.jobs import Claim, NewJob
+from services.pipeline.messages import pack, render_edition, unpack
+from services.runtime import Runtime
+from services.storage import deliveries, editions, jobs
+from services.storage.tables import Delivery
+
+log = structlog.get_logger(__name__)
+
+LEASE_FOR_A_SEND = timedelta(seconds=30)
+"""A message is only handed over while at least this much of the lease is left (half of it, for short leases)."""
+
+OUTCOMES = {
+    "suppress": ("suppressed", "the subscriber is not active"),
+    "expire": ("expired", "too late to be of use"),
+    "hold": ("unknown", "a worker stopped between handing the message over and hearing the answer"),
+}
+"""What a verdict other than `send` or `done` makes of a delivery, and the words for it."""
+
+
+def send_job(edition_id: int, again: str = "") -> NewJob:
+    """The job that sends an edition's deliveries; `again` makes a further one, as a person asks."""
+    key = f"edition {edition_id}" + (f" again {again}" if again else "")
+    return NewJob(kind="send_deliveries", key=key, payload={"edition_id": edition_id}, priority=-1)
+
+
+def send_deliveries(rt: Runtime, claim: Claim) -> None:
+    """Send what is left to send of one edition: payload `edition_id`. Each delivery keeps its own state."""
+    with rt.reading() as session:
+        rows = deliveries.list_all(session, edition_id=claim.payload["edition_id"])
+    again: list[DeliveryError] = []
+    for delivery, _, _ in reversed(rows):
+        if delivery.state in SETTLED:
+            continue
+        try:
+            _send(rt, claim, delivery.id or 0)
+        except DeliveryDeferred as error:
+            again.append(error)
+    if again:
+        raise max(again, key=lambda error: error.retry_after or timedelta(0))
+    with rt.step(claim):
+        log.debug("edition.sent", edition=claim.payload["edition_id"])
+
+
+def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
+    with rt.reading() as session:
+        delivery, subscriber, edition = deliveries.get(session, delivery_id)
+    verdict = should_send(delivery.state, subscriber.state, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
+    if verdict != "send":
+        _settle(rt, claim, delivery, verdict)
+        return
+    if delivery.message is not None:
+        message = unpack(delivery.message)
+    else:
+        with rt.reading() as session:
+            message = render_edition(rt, session, edition, delivery)
+        with rt.writing() as session:
+            jobs.check(session, claim)
+            deliveries.keep_message(session, delivery_id, pack(message))
+
+    def intent() -> None:
+        rt.enough_lease(claim, min(LEASE_FOR_A_SEND, rt.lease() / 2))
+        _move(rt, claim, delivery_id, "sending", attempts=delivery.attempts + 1)
+
+    channel = rt.channel(subscriber.channel, subscriber.address)
+    try:
+        receipt = channel.send(message, subscriber.address, f"{edition.id}-{delivery_id}", commit_intent=intent)
+    except DeliveryRefused as error:
+        _move(rt, claim, delivery_id, "failed", code=error.code, detail=str(error)[:1000])
+        log.warning("delivery.failed", delivery=delivery_id, code=error.code, error=str(error))
+    except DeliveryUnknown as error:
+        _move(rt, claim, delivery_id, "unknown", code=error.code, detail=str(error)[:1000])
+        log.warning("delivery.unknown", delivery=delivery_id, error=str(error))
+        if rt.settings.smtp_ambiguity == "resend":
+            raise DeliveryDeferred(str(error), code=error.code) from error
+    except DeliveryDeferred as error:
+        _move(rt, claim, delivery_id, "deferred", code=error.code, detail=str(error)[:1000])
+        log.info("delivery.deferred", delivery=delivery_id, code=error.code, error=str(error))
+        raise
+    else:
+        _move(rt, claim, delivery_id, "accepted", code=receipt.code, detail=receipt.detail[:1000], sent_at=rt.now())
+        log.info("delivery.accepted", delivery=delivery_id, channel=channel.name, code=receipt.code)
+
+
+def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str) -> None:
+    if verdict in OUTCOMES and delivery.state != OUTCOMES[verdict][0]:
+        state, detail = OUTCOMES[verdict]
+        _move(rt, claim, delivery.id or 0, state, detail=detail)
+        log.info("delivery.settled", delivery=delivery.id, state=state)
+
+
+def _move(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: object) -> None:
+    """One step of a delivery, in a transaction that holds only while the claim does."""
+    with rt.writing() as session:
+        jobs.check(session, claim)
+        deliveries.move(session, delivery_id, to, now=rt.now(), **values)
+
+
+def send_failed(session: Session, claim: Claim, error: BaseException, rt: Runtime, final: bool) -> None:
+    """When the job is given up, what is still deferred has failed: it is named, and a person may resend it."""
+    if not final:
+        return
+    for delivery, _, _ in deliveries.list_all(session, edition_id=claim.payload["edition_id"]):
+        if delivery.state in {"planned", "deferred"}:
+            deliveries.move(
+                session,
+                delivery.id or 0,
+                "failed",
+                now=rt.now(),
+                detail=f"given up after {claim.attempt} tries: {error}"[:1000],
+            )
+
+
+def resend(rt: Runtime, edition_id: int) -> int:
+    """Send an edition again to those who did not get it; returns how many. Nobody gets it twice.
+
+    Failed, expired, suppressed and unknown deliveries are planned anew with the same message; a person who asks
+    this has decided that an unknown one did not arrive.
+    """
+    with rt.writing() as session:
+        editions.get(session, edition_id)
+        now = rt.now()
+        count = 0
+        for delivery, _, _ in deliveries.list_all(session, edition_id=edition_id):
+            if delivery.state in {"failed", "expired", "unknown", "suppressed"}:
+                deliveries.move(
+                    session,
+                    delivery.id or 0,
+                    "deferred" if delivery.state == "unknown" else "planned",
+                    now=now,
+                    expires_at=now + timedelta(days=1),
+                    detail=None,
+                    code=None,
+                )
+                count += 1
+    if count:
+        rt.add_jobs([send_job(edition_id, again=f"{rt.now():%Y-%m-%dT%H:%M:%S.%fZ}")])
+    return count
