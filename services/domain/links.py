@@ -1,0 +1,247 @@
+"""Links: what a paper points at, found in fields and free text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.domain.link_kinds import LINK_KINDS, Classified, classify
+from services.domain.text import strip_invisible
+
+__all__ = ["EVIDENCE", "LINK_KINDS", "LinkData", "find_links", "link_from_url"]
+
+EVIDENCE = ("abstract", "comment", "hf", "project_page", "feed", "readme")
+"""Where a link can have been seen: the abstract, arXiv's comment field, a field of Hugging Face, the page
+the authors gave as theirs, a feed's entry, the README of the repository (which names the paper)."""
+
+_AUTHORS_OWN = frozenset({"abstract", "comment", "hf", "project_page"})
+_LONGEST_TEXT = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkData:
+    """One thing a paper points at.
+
+    `kind` is one of `LINK_KINDS`, `slug` is `owner/name` for code, model, dataset and space, the
+    name for an organization, else `None`; `evidence` says where we saw it (`EVIDENCE`).
+    """
+
+    url: str
+    kind: str
+    slug: str | None = None
+    evidence: str
+
+
+def find_links(text: str, *, evidence: str) -> tuple[LinkData, ...]:
+    r"""The links in running text, each thing once, in the order of their first mention.
+
+    Understands what stands in abstracts and comments: closing punctuation, brackets and quotes, `\url{…}`,
+    `\href{…}{…}`, `URL{label}`, a URL said twice (`URL{URL}`), Markdown, TeX escapes, addresses without
+    scheme on known hosts, and addresses broken at a line's end. Addresses of papers (arXiv, DOI) are left
+    out: they are identifiers. An unknown host is a `project` where authors speak of their own work (abstract,
+    comment), or what the words before it say (demo, dataset, video); elsewhere it is `other`.
+    """
+    prepared = _prepare(text[:_LONGEST_TEXT])
+    default = "project" if evidence in _AUTHORS_OWN else "other"
+    found: dict[str, LinkData] = {}
+    for start, url in _addresses(prepared):
+        classified = classify(url)
+        if classified is None:
+            continue
+        kind = classified.kind or _kind_by_words(prepared[max(0, start - 90) : start], url, default)
+        found.setdefault(classified.same_as, _link(classified, kind, evidence))
+    return tuple(found.values())
+
+
+def link_from_url(url: str, *, evidence: str, default_kind: str = "other") -> LinkData | None:
+    """The link a field holds, or `None` when it holds no usable address or that of a paper.
+
+    Fields are typed by people: blanks and line breaks around and inside, closing slashes, `/tree/main/sub`,
+    `.git`, a missing scheme, an owner without repository are all dealt with. `default_kind` is for hosts we
+    know nothing of.
+    """
+    whole = re.sub(r"\s*[\r\n\t]+\s*", "", _prepare(url).strip())
+    if re.match(r"https?://\S+$", whole, re.I) and whole.lower().count("http") == 1:
+        address: str | None = _without_closing(whole)
+    else:
+        address = next((one for _, one in _addresses(_prepare(url))), None)
+    classified = classify(address) if address else None
+    return _link(classified, classified.kind or default_kind, evidence) if classified else None
+
+
+def _link(classified: Classified, kind: str, evidence: str) -> LinkData:
+    return LinkData(url=classified.url, kind=kind, slug=classified.slug, evidence=evidence)
+
+
+# --- finding addresses -------------------------------------------------------------------------------------
+
+_TEX_TILDE = re.compile(r"\{?\\(?:textasciitilde|string~|sim)(?:\{\})?\}?|\$\\sim\$|\\~(?:\{\})?")
+_TEX_ESCAPE = re.compile(r"\{?\\+([_%#&$-])\}?")
+_TEX_FONT = re.compile(r"\\(?:texttt|textbf|textit|emph|text|underline|color(?:\[[^\]]*\])?\{[^{}]*\})(?=[{\s])")
+_SPLIT_HOST = re.compile(r"\b(github|huggingface)\s?(?:\$?\.\$?)\s?(com?)(?=/\s*[A-Za-z0-9])", re.I)
+_SPLIT_SCHEME = re.compile(r"(https?)\s*:\s*/?\s*/?\s*(?=[a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.I)
+_BROKEN_HOST = re.compile(
+    r"(https?://[a-z0-9.-]{1,253})(?:(\.)\s+|(-)\s+(?=[a-z0-9-]+\.))(?=(?:[a-z0-9-]+\.)?(?:github\.io|[a-z]{2,4})/)",
+    re.I,
+)
+
+_PATH = r"[A-Za-z0-9\-._~:/?#\[\]@!&'()*+,;=%]"
+_KNOWN_HOST = (
+    r"(?:www\.)?(?:gist\.)?github\.com/|(?:www\.)?gitlab\.com/|codeberg\.org/|bitbucket\.org/|gitee\.com/"
+    r"|(?:www\.)?huggingface\.co/|hf\.co/|(?:www\.)?zenodo\.org/|(?:www\.)?kaggle\.com/|(?:www\.)?modelscope\.cn/"
+    r"|youtu\.be/|(?:www\.)?youtube\.com/|bit\.ly/|goo\.gl[e]?/|sites\.google\.com/|anonymous\.4open\.science/"
+    r"|[a-z0-9][a-z0-9-]*\.github\.io\b|www\.[a-z0-9-]+\.[a-z]{2}"
+)
+_ADDRESS = re.compile(
+    rf"(?P<schemed>https?:/{{1,3}}{_PATH}{{1,2000}})"
+    rf"|(?:(?<![\w@.-])(?<![\w.]/)|(?<=\bat))(?P<bare>(?:{_KNOWN_HOST}){_PATH}{{0,2000}})"
+    # A bare domain elsewhere is an address only where words promise one: "available at ours.org".
+    r"|\b(?:(?:available|accessible|released|hosted|found|published)\s+(?:online\s+|publicly\s+)?at:?"
+    r"|(?:page|website|site)(?:\s+is(?:\s+at)?|\s+at|:)|visit)\s+"
+    rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w)))",
+    re.I,
+)
+_SECOND = re.compile(r"(?<=.)https?:/|\]\(|(?<=[,;)])(?:www\.)?github\.com/", re.I)
+_CLOSING = ".,;:!?'*&=#+@"
+_PAIRS = {")": "(", "]": "["}
+
+
+def _prepare(text: str) -> str:
+    text = strip_invisible(text)
+    if "\\" in text:
+        text = _TEX_FONT.sub("", _TEX_ESCAPE.sub(r"\1", _TEX_TILDE.sub("~", text)))
+    text = _SPLIT_HOST.sub(r"\1.\2", text)
+    text = _SPLIT_SCHEME.sub(r"\1://", text)
+    return _BROKEN_HOST.sub(lambda m: m[1] + (m[2] or m[3]), text)
+
+
+def _addresses(text: str) -> Iterator[tuple[int, str]]:
+    """Every address in prepared text with where it starts, scheme added where it had none."""
+    position = 0
+    while match := _ADDRESS.search(text, position):
+        start = match.start(match.lastgroup or 0)
+        raw, end = text[start : match.end()], match.end()
+        second = _SECOND.search(raw)
+        if second:  # `URL,URL`, `URL(URL)` or `[URL](URL)` with no blank between
+            raw, end = raw[: second.start()], start + second.start()
+        else:
+            for _ in range(2):
+                more = _continuation(raw, text[end : end + 120])
+                raw, end = raw + more.strip(), end + len(more)
+        url = re.sub(r"^(https?):/+", lambda m: f"{m[1].lower()}://", _without_closing(raw), flags=re.I)
+        yield start, url if match["schemed"] else f"https://{url}"
+        position = end
+
+
+_NEXT_SENTENCE = re.compile(
+    r"\.(?:Accepted|Also|Code|Codes|Contributions?|Data|Datasets?|Demo|Extensive|In|It|Models?|Our|Page|Project|Published"
+    r"|The|These|This|Video|We|Website)$"
+)
+
+
+def _without_closing(url: str) -> str:
+    """`url` without the punctuation of the sentence round it; brackets that belong to it stay."""
+    url = _NEXT_SENTENCE.sub("", url.rstrip(_CLOSING))
+    while url:
+        last = url[-1]
+        if last in _CLOSING or (last in _PAIRS and url.count(last) > url.count(_PAIRS[last])):
+            url = url[:-1]
+        elif url.endswith(("'s", "’s")):
+            url = url[:-2]
+        elif last in "([":
+            url = url[:-1]
+        else:
+            break
+    opened = max(url.rfind("("), url.rfind("["))
+    # `…/repo(MIT` : a bracket that opened and never closed is the sentence's own.
+    if opened > 0 and url.count("(") + url.count("[") > url.count(")") + url.count("]"):
+        return _without_closing(url[:opened])
+    return url
+
+
+# An address broken by a line's end is joined only where both sides say so: it stops in the middle (an owner
+# and a slash, a hyphen, an underscore) and the next word looks like a name or path and not like prose.
+_BROKEN = re.compile(r"\s+(?P<next>[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9._-]+)*/?)(?P<after>\s*[.,;)}]|.?)", re.S)
+_HOST = r"(?:https?://)?(?:www\.)?(?:github\.com|gitlab\.com|huggingface\.co(?:/(?:datasets|spaces))?)/"
+_HOST_ONLY = re.compile(_HOST, re.I)
+_OWNER_ONLY = re.compile(_HOST + r"[\w.-]+/", re.I)
+_SPLIT_OWNER = re.compile(_HOST + r"[\w.-]+", re.I)
+_PROSE = re.compile(
+    r"a|after|all|also|an|and|are|as|at|available|before|both|by|can|code|contains|data|datasets?|demo|during|for|from"
+    r"|github|has|have|here|in|including|is|its?|later|links?|models?|more|of|on|once|or|our|page|paper|project|provides"
+    r"|see|soon|that|the|their|these|this|to|under|upon|videos?|was|we|webpage|website|were|when|where|which|will|with",
+    re.I,
+)
+
+
+def _continuation(url: str, following: str) -> str:
+    match = _BROKEN.match(following)
+    if match is None:
+        return ""
+    word, line_end = match["next"].rstrip("."), "\n" in match[0]
+    if not word or _PROSE.fullmatch(word.split("/")[0]) or match["after"] == ":":
+        return ""
+    # A name and no word of a sentence: digits, underscores, hyphens, capitals inside or throughout.
+    name_like = bool(re.search(r"[0-9_]|[a-z][A-Z]|[A-Z]{2}|[A-Za-z]-[A-Za-z]", word))
+    closed = match["after"] == "" or match["after"][-1] in ".,;)}"
+    if _HOST_ONLY.fullmatch(url):
+        joined = "/" in word
+    elif _OWNER_ONLY.fullmatch(url):
+        joined = (name_like and (closed or line_end)) or (line_end and word.islower() and closed)
+    elif url.endswith("/"):
+        joined = word.endswith("/") or bool(re.search(r"\.html?$", word))
+    elif url.endswith(("-", "_")):
+        joined = bool(_SPLIT_OWNER.match(url)) and ((name_like and closed) or line_end)
+    else:  # `github.com/Cyber ILab/Repo`: a blank within the owner's name
+        joined = bool(_SPLIT_OWNER.fullmatch(url)) and name_like and "/" in word.rstrip("/")
+    return match[0][: match.end("next")] if joined else ""
+
+
+# --- kinds by words ----------------------------------------------------------------------------------------
+
+_PAGE = re.compile(r"project|home ?page|web ?(?:page|site)|\bpage\b|\bsite\b", re.I)
+_VENUE = re.compile(
+    r"\b(?:accepted|appear(?:s|ed)?|published|presented|proceedings|conference|symposium|workshop|journal"
+    r"|transactions)\b",
+    re.I,
+)
+_CODE = re.compile(
+    r"\bcodes?\b|source|implementation|repositor|\bmodels?\b|weights|checkpoint|harness|toolkit|leaderboard",
+    re.I,
+)
+_MEDIA = (
+    ("video", re.compile(r"\b(?:demo\w*\s+)?videos?\b", re.I)),
+    ("demo", re.compile(r"\bdemos?\b(?!\s+videos?)|\bplayground\b", re.I)),
+    # Near the address only: "First Dataset Distillation Challenge, https://…" offers no data.
+    (
+        "dataset",
+        re.compile(
+            r"\b(?:data ?sets?|data|corpus|corpora)\b"
+            r"(?:\s*[:(]|,? (?:and|is|are|was|has|have|can|will|at|available|publicly"
+            r"|already|accessible|released|downloads?|here|via|in|from|link|page)\b)",
+            re.I,
+        ),
+    ),
+)
+_STORES = re.compile(
+    r"https?://(?:drive\.google\.com|(?:www\.)?dropbox\.com|pan\.baidu\.com|1drv\.ms|[a-z0-9-]+\.sharepoint\.com"
+    r"|[a-z0-9.-]+\.amazonaws\.com|storage\.googleapis\.com)/",
+    re.I,
+)
+
+
+def _kind_by_words(before: str, url: str, default: str) -> str:
+    """The kind for a host that says nothing, from the sentence that leads to the address."""
+    if default != "project" or re.search(r"/licen[cs]es?\b", url, re.I):
+        return "other"
+    sentence = re.split(r"[.!?;]\s+|https?://\S*", before)[-1]
+    media = [kind for kind, words in _MEDIA if words.search(sentence)]
+    if _PAGE.search(sentence) or _CODE.search(sentence) or len(media) > 1:
+        kind = "project"  # a page that holds several things
+    elif media:
+        kind = media[0]
+    else:
+        kind = "other" if _VENUE.search(sentence) else default
+    # A file store holds files: it is nobody's page.
+    return "other" if kind == "project" and _STORES.match(url) else kind

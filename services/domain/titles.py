@@ -1,0 +1,63 @@
+"""Titles as names: a fingerprint for papers known by nothing stronger."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from functools import lru_cache
+
+from services.domain.text import latex_to_text
+
+_GENERIC = re.compile(
+    r"(?:guest )?editorials?(?: board| note)?"
+    r"|(?:an? )?introduction(?: to the (?:special|theme|thematic) (?:issue|section).*)?"
+    r"|table of contents|front ?matter|back ?matter|title page|author index|in this issue|news and views"
+    r"|(?:letters?|note|message|word)s? (?:from|to) the (?:guest )?(?:editors?|chairs?|publisher)(?: in chief)?"
+    r"|call for papers|book reviews?|list of (?:authors|contributors|reviewers)"
+    r"|thanks? to (?:our )?reviewers|(?:daily|weekly) papers?"
+)
+"""Standing names of what journals print beside papers, as `_words` joins them."""
+
+
+@lru_cache(maxsize=8192)  # a page's titles are asked for again at each step of storing it
+def title_fingerprint(title: str, beside: str = "") -> str:
+    """A fingerprint (32 hexadecimal digits), equal for titles that differ in case, accents, TeX or
+    punctuation.
+
+    Empty for titles that name no one paper: fewer than 3 words or 12 letters ("Editorial"), or the standing
+    names of journal matter. `beside` (first author, year, how the abstract begins) makes such a title usable;
+    it is left out of account where the title is enough, so that sources which know less still agree.
+    """
+    words = _words(title)
+    letters = "".join(words)
+    if not letters:
+        return ""
+    if not _identifies(words):
+        also = "".join(_words(beside))
+        if not also:
+            return ""
+        letters = f"{letters}\n{also}"
+    return hashlib.sha256(letters.encode("utf-8")).hexdigest()[:32]
+
+
+def _words(text: str) -> list[str]:
+    plain = latex_to_text(text)
+    if plain.isascii():
+        return re.findall(r"[^\W_]+", plain.lower())
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", plain).casefold())
+    bare = "".join(c for c in folded if not unicodedata.combining(c))
+    return re.findall(r"[^\W_]+", bare)
+
+
+def _identifies(words: list[str]) -> bool:
+    if all(word.isascii() for word in words):
+        letters, count = sum(map(len, words)), len(words)
+    else:
+        letters = sum(2 if _is_ideograph(c) else 1 for word in words for c in word)
+        count = sum(max(1, sum(map(_is_ideograph, word))) for word in words)
+    return count >= 3 and letters >= 12 and not _GENERIC.fullmatch(" ".join(words))
+
+
+def _is_ideograph(char: str) -> bool:
+    return "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7a3"

@@ -1,0 +1,79 @@
+"""URLs as names: one spelling for one page."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+
+from services.domain.errors import InvalidInput
+from services.domain.text import ascii_host, clean
+
+_TRACKING = re.compile(
+    r"utm_.*|(?:fb|g|d|ms|y|tw)clid|gbraid|wbraid|mc_[ce]id|igshid|_hs(?:enc|mi)|mkt_tok|ref|ref_src|ref_url"
+    r"|referrer|spm|cmpid|ncid|s_cid|vero_id|__s|trk|guccounter|wt\..*",
+    re.I,
+)
+_FROM_A_FEED = {
+    "source": re.compile(r"rss.*|feed.*|twitter|newsletter", re.I),
+    "rss": re.compile(r"|1|yes|true", re.I),
+}
+
+
+def split_url(text: str) -> SplitResult | None:
+    """An http(s) URL in parts, `arxiv.org/…` and `doi.org/…` without scheme too; `None` for anything else."""
+    if re.match(r"(?:[a-z]+\.)?(?:arxiv|doi)\.org/", text, re.I):
+        text = "https://" + text
+    if not re.match(r"https?://", text, re.I):
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.hostname else None
+
+
+def canonical_url(url: str) -> str:
+    """One spelling for one page, the value of a `url` identifier. For comparing: what is shown stays as it
+    came.
+
+    https, lower-case punycode host, no default port, user name, fragment, tracking parameters or trailing
+    slash; parameters sorted; percent-encoding in one form. `www.` stays: without it some hosts do not answer.
+    Raises `InvalidInput` for what is no http(s) URL.
+    """
+    parts = split_url(clean(url, limit=4_000))
+    host = ascii_host(parts.hostname or "") if parts else None
+    if parts is None or host is None:
+        raise InvalidInput(f"not an http or https address: {url[:200]!r}")
+    port = "" if parts.port in (None, 80, 443) else f":{parts.port}"
+    path = _without_dots(_one_encoding(parts.path)).rstrip("/") or "/"
+    kept = sorted(
+        (name, value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+        if not _is_tracking(name, value)
+    )
+    query = urlencode(kept, errors="surrogateescape")
+    return f"https://{host}{port}{path}" + (f"?{query}" if query else "")
+
+
+def _one_encoding(path: str) -> str:
+    """Percent-encoding where it is needed and nowhere else; an encoded slash stays one, it parts nothing."""
+    pieces = re.split("%2f", path, flags=re.I)
+    plain = (unquote(piece, errors="surrogateescape").encode("utf-8", "surrogateescape") for piece in pieces)
+    return "%2F".join(quote(piece, safe="/!$&'()*+,;=:@~") for piece in plain)
+
+
+def _is_tracking(name: str, value: str) -> bool:
+    value_rule = _FROM_A_FEED.get(name.lower())
+    return bool(_TRACKING.fullmatch(name) or (value_rule and value_rule.fullmatch(value)))
+
+
+def _without_dots(path: str) -> str:
+    kept: list[str] = []
+    for segment in re.sub("/{2,}", "/", path).split("/"):
+        if segment == "..":
+            if len(kept) > 1:
+                kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    return "/".join(kept)

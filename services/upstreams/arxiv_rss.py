@@ -1,0 +1,174 @@
+"""arXiv's daily announcements: `rss.arxiv.org`, as RSS 2.0 or Atom.
+
+A feed holds one announcement day only and is empty on days without a mailing. It gives the announced version
+and type, but neither the comment nor the time of submission (those come from the API).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from services.domain.errors import InvalidInput, MalformedDocument
+from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest, UpstreamUrls
+from services.domain.identifiers import Identifier, parse_arxiv, parse_doi
+from services.domain.papers import AuthorData, PaperData, ParsedFeed, Rejected
+from services.domain.text import clean, safe_url
+from services.upstreams.documents import load_xml, tag_of, text_of
+from services.upstreams.fields import (
+    arxiv_categories,
+    name_entry,
+    parse_time,
+    says_withdrawn,
+    split_byline,
+    with_identifier,
+)
+
+GATE = "arxiv.org"
+INTERVAL_S = 3.0
+MAX_ITEMS = 2_000
+"""Where arXiv cuts a feed; replacements fall off first."""
+
+EXPECTED = "an arXiv announcement feed (RSS or Atom)"
+
+_EASTERN = ZoneInfo("America/New_York")
+_CATEGORY = re.compile(r"[A-Za-z-]+(?:\.[A-Za-z-]+)?")
+_PREFIX = re.compile(r"\s*arXiv:(?P<id>\S+)\s+Announce Type:\s*(?P<type>[a-z-]+)\s*(?:Abstract:\s*)?", re.I)
+_TYPES = ("new", "cross", "replace", "replace-cross")
+
+
+def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str | None = None) -> FeedRequest:
+    """Today's announcement; there is no other page and no other day, so `batch` and `cursor` change nothing.
+
+    `params`: `category` (`cs.CL`, or several as `cs.CL+cs.LG`), `format` (`rss` or `atom`).
+    Raises `InvalidInput` when they cannot be used.
+    """
+    del batch, cursor
+    category = re.sub(r"[\s,+]+", "+", feed.params.get("category", "").strip())
+    if not category or not all(_CATEGORY.fullmatch(part) for part in category.split("+")):
+        raise InvalidInput(
+            f"feed {feed.name!r}: category {category!r} is not arXiv categories joined by + (cs.CL+cs.LG)"
+        )
+    form = feed.params.get("format", "rss")
+    if form not in ("rss", "atom"):
+        raise InvalidInput(f"feed {feed.name!r}: format {form!r} is neither rss nor atom")
+    return FeedRequest(url=f"{urls.arxiv_rss}/{form}/{quote(category, safe='+.-')}", gate=GATE, interval_s=INTERVAL_S)
+
+
+def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
+    """One announcement. Without items it is `quiet`: a weekend or a holiday.
+
+    Raises `MalformedDocument` for what is no such feed, for a truncated one (its missing half would be lost
+    for good), and for arXiv's error feeds, with arXiv's own words.
+    """
+    del about
+    root = load_xml(body, expected=EXPECTED)
+    if tag_of(root) == "feed":
+        channel, entry_tag, words_tag = root, "entry", "subtitle"
+    else:
+        channel = next((child for child in root if tag_of(child) == "channel"), None)
+        entry_tag, words_tag = "item", "description"
+        if tag_of(root) != "rss" or channel is None:
+            raise MalformedDocument(f"expected {EXPECTED}, found the root element <{clean(tag_of(root), limit=60)}>")
+    facts: dict[str, str] = {}
+    entries: list[Any] = []
+    for child in channel:
+        tag = tag_of(child)
+        if tag == entry_tag:
+            entries.append(child)
+        else:
+            facts.setdefault(tag, text_of(child))
+    title = clean(facts.get("title", ""), limit=500)
+    if title.startswith("Feed error for query"):
+        raise MalformedDocument(f"arXiv answered with an error: {clean(facts.get(words_tag, ''), limit=300)}")
+    papers: list[PaperData] = []
+    rejected: list[Rejected] = []
+    for position, entry in enumerate(entries, 1):
+        found = _item(entry, rank=position)
+        if isinstance(found, PaperData):
+            papers.append(found)
+        else:
+            rejected.append(Rejected(reason=found[0], entry=found[1], position=position))
+    return ParsedFeed(
+        papers=tuple(papers),
+        rejected=tuple(rejected),
+        title=title or None,
+        quiet=not entries,
+        notes=_notes(papers, len(entries), announcement_day(facts.get("pubDate"))),
+    )
+
+
+def announcement_day(value: str | None) -> date | None:
+    """The day of an announcement. Its time is midnight in New York, where arXiv's days begin."""
+    moment = parse_time(value)
+    return moment.astimezone(_EASTERN).date() if moment else None
+
+
+def _notes(papers: list[PaperData], received: int, day: date | None) -> tuple[str, ...]:
+    notes: list[str] = []
+    if received >= MAX_ITEMS:
+        notes.append(f"the feed is cut at {received} items; ask for fewer categories at once")
+    newest = max((paper.announced_on for paper in papers if paper.announced_on), default=None)
+    if newest and day and newest < day:
+        notes.append(f"the feed is dated {day} but its newest item {newest}: an earlier batch was served again")
+    return tuple(notes)
+
+
+def _item(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
+    """A paper, or why there is none and what names the item."""
+    texts: dict[str, str] = {}
+    terms: list[str] = []
+    creators: list[str] = []
+    for child in entry:
+        match tag_of(child):
+            case "category":
+                terms.append(child.get("term") or text_of(child))
+            case "creator":
+                creators.append(text_of(child))
+            case "link":
+                texts.setdefault("link", child.get("href") or text_of(child))
+            case name:
+                texts.setdefault(name, text_of(child))
+    guid, link = (
+        clean(texts.get("guid") or texts.get("id") or "", limit=500),
+        clean(texts.get("link", ""), limit=500),
+    )
+    title = clean(texts.get("title", ""))
+    arxiv = parse_arxiv(guid) or parse_arxiv(link)
+    if arxiv is None:
+        return "no arXiv identifier", name_entry(guid, link, title)
+    if not title:
+        return "no title", name_entry(guid, link)
+    abstract, kind = _split_description(texts.get("description") or texts.get("summary") or "")
+    kind = clean(texts.get("announce_type", ""), limit=40) or kind
+    doi = texts.get("DOI") or texts.get("doi") or ""
+    identifiers: tuple[Identifier, ...] = (Identifier("arxiv", arxiv.base),)
+    for value in doi.split():
+        identifiers = with_identifier(identifiers, "doi", parse_doi(value))
+    return PaperData(
+        identifiers=identifiers,
+        title=title,
+        abstract=abstract or None,
+        authors=_authors(creators),
+        announced_on=announcement_day(texts.get("pubDate") or texts.get("published")),
+        version=arxiv.version,
+        categories=arxiv_categories(terms),
+        journal_ref=clean(texts.get("journal_reference", ""), limit=1_000) or None,
+        license=safe_url(texts.get("rights", "")),
+        withdrawn=True if says_withdrawn(None, abstract) else None,
+        announce_type=kind if kind in _TYPES else None,
+        rank=rank,
+    )
+
+
+def _split_description(text: str) -> tuple[str, str]:
+    """`arXiv:2203.01250v3 Announce Type: new Abstract: …` as the abstract and the type."""
+    prefix = _PREFIX.match(text)
+    return (clean(text[prefix.end() :]), prefix["type"].lower()) if prefix else (clean(text), "")
+
+
+def _authors(creators: list[str]) -> tuple[AuthorData, ...]:
+    return tuple(author for line in creators for author in split_byline(line))

@@ -1,0 +1,167 @@
+"""The metadata formats of OAI-PMH records: arXiv's own three and Dublin Core."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from services.domain.identifiers import Identifier, identifiers_from_url, parse_arxiv, parse_doi
+from services.domain.papers import AuthorData, PaperData
+from services.domain.text import clean, safe_url
+from services.upstreams.documents import tag_of, text_of
+from services.upstreams.fields import (
+    arxiv_categories,
+    author_from,
+    name_entry,
+    parse_utc,
+    says_withdrawn,
+    split_byline,
+    with_identifier,
+)
+
+
+def first_text(element: Any, name: str) -> str:
+    """The text of the first child of this local name; empty when there is none."""
+    return next((text_of(child) for child in element if tag_of(child) == name), "")
+
+
+def _arxiv_record(content: Any, identifier: str, sets: list[str], rank: int) -> PaperData | tuple[str, str]:
+    """`arXiv`, `arXivRaw` and `arXivOld`: the same names, but for authors and dates."""
+    del sets
+    texts: dict[str, str] = {}
+    authors: tuple[AuthorData, ...] = ()
+    versions: list[tuple[int, str, str]] = []
+    for child in content:
+        match tag_of(child):
+            case "authors":
+                authors = _authors(child)
+            case "version":
+                number = (child.get("version") or "").removeprefix("v")
+                if number.isdecimal() and len(number) < 6:
+                    versions.append((int(number), first_text(child, "date"), first_text(child, "source_type")))
+            case name:
+                texts.setdefault(name, text_of(child))
+    arxiv = parse_arxiv(texts.get("id", "")) or parse_arxiv(identifier)
+    title = clean(texts.get("title", ""))
+    if arxiv is None:
+        return "no arXiv identifier", name_entry(identifier, title)
+    if not title:
+        return "no title", name_entry(identifier, arxiv.base)
+    versions.sort()
+    comment, abstract = clean(texts.get("comments", "")) or None, clean(texts.get("abstract", "")) or None
+    identifiers: tuple[Identifier, ...] = (Identifier("arxiv", arxiv.base),)
+    for doi in texts.get("doi", "").split():
+        identifiers = with_identifier(identifiers, "doi", parse_doi(doi))
+    return PaperData(
+        identifiers=identifiers,
+        title=title,
+        abstract=abstract,
+        authors=authors,
+        published_at=parse_utc(versions[0][1]) if versions else parse_utc(texts.get("created")),
+        updated_at=parse_utc(versions[-1][1]) if versions else parse_utc(texts.get("updated")),
+        version=versions[-1][0] if versions else arxiv.version,
+        categories=arxiv_categories(texts.get("categories", "").split()),
+        comment=comment,
+        journal_ref=clean(texts.get("journal-ref", ""), limit=1_000) or None,
+        license=safe_url(texts.get("license", "")),
+        # Source type I: the newest version is a notice that ignores its sources.
+        withdrawn=bool(versions and "I" in versions[-1][2]) or says_withdrawn(comment, abstract),
+        rank=rank,
+    )
+
+
+def _authors(element: Any) -> tuple[AuthorData, ...]:
+    people = [child for child in element if tag_of(child) == "author"]
+    if not people:
+        return split_byline(text_of(element))
+    found = (
+        author_from(
+            " ".join(
+                filter(
+                    None,
+                    (
+                        first_text(one, "forenames").strip(),
+                        first_text(one, "keyname").strip(),
+                        first_text(one, "suffix").strip(),
+                    ),
+                )
+            ),
+            "; ".join(text_of(place).strip() for place in one if tag_of(place) == "affiliation"),
+        )
+        for one in people
+    )
+    return tuple(author for author in found if author)
+
+
+def _dublin_core(content: Any, identifier: str, sets: list[str], rank: int) -> PaperData | tuple[str, str]:
+    """`oai_dc`, from arXiv or elsewhere. First comes the abstract, in arXiv's case then the comment."""
+    texts: dict[str, list[str]] = {}
+    for child in content:
+        texts.setdefault(tag_of(child), []).append(clean(text_of(child)))
+    title = next((text for text in texts.get("title", []) if text), "")
+    if not title:
+        return "no title", name_entry(identifier)
+    identifiers, journal = _dublin_identifiers([*texts.get("identifier", []), identifier])
+    if not identifiers:
+        return "no identifier one could find the paper by", name_entry(identifier, title)
+    from_arxiv = identifiers[0].scheme == "arxiv"
+    descriptions = texts.get("description", [])
+    abstract = descriptions[0] if descriptions else None
+    comment = descriptions[1] if from_arxiv and len(descriptions) > 1 else None
+    dates = sorted(filter(None, map(parse_utc, texts.get("date", []))))
+    people = (author_from(_givenfirst_text(name)) for name in texts.get("creator", []))
+    return PaperData(
+        identifiers=identifiers,
+        title=title,
+        abstract=abstract or None,
+        authors=tuple(author for author in people if author),
+        published_at=dates[0] if dates else None,
+        updated_at=dates[-1] if len(dates) > 1 else None,
+        categories=arxiv_categories(map(_category_of_set, sets)),
+        comment=comment or None,
+        journal_ref=journal if from_arxiv else None,
+        license=next(filter(None, map(safe_url, texts.get("rights", []))), None),
+        withdrawn=says_withdrawn(comment, abstract) if from_arxiv else None,
+        rank=rank,
+    )
+
+
+def _dublin_identifiers(values: list[str]) -> tuple[tuple[Identifier, ...], str | None]:
+    """Every name among `dc:identifier` values, arXiv's first, and the journal reference arXiv puts there."""
+    found: tuple[Identifier, ...] = ()
+    journal: str | None = None
+    pages: tuple[Identifier, ...] = ()
+    for value in values:
+        arxiv, doi = parse_arxiv(value), parse_doi(value)
+        if arxiv:
+            found = (Identifier("arxiv", arxiv.base), *(one for one in found if one.scheme != "arxiv"))
+        elif doi:
+            found = with_identifier(found, "doi", doi)
+        elif re.match(r"https?://", value, re.I):
+            pages = pages or identifiers_from_url(value)
+        elif " " in value:
+            journal = journal or value[:1_000]
+    return found or pages, journal
+
+
+def _givenfirst_text(name: str) -> str:
+    """`Schlei, B. R.` as `B. R. Schlei`."""
+    family, comma, given = name.partition(",")
+    return f"{given.strip()} {family.strip()}" if comma and given.strip() else name
+
+
+def _category_of_set(spec: str) -> str:
+    """`cs:cs:CV` is `cs.CV`, `physics:math-ph` is `math-ph`."""
+    parts = spec.strip().split(":")
+    return ".".join(parts[1:3]) if len(parts) >= 3 else parts[-1]
+
+
+FORMATS: dict[str, Callable[[Any, str, list[str], int], PaperData | tuple[str, str]]] = {
+    "arXiv": _arxiv_record,
+    "arXivRaw": _arxiv_record,
+    "arXivOld": _arxiv_record,
+    "dc": _dublin_core,
+}
+"""Readers by the local name of the metadata element: element, OAI identifier, setSpecs and rank in; a paper out, or
+why there is none and what names the record."""
