@@ -7,6 +7,7 @@ Celery: `publish` is a plain callable that whoever runs us may set.
 from __future__ import annotations
 
 import random
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,8 +36,8 @@ from services.upstreams.http import Fetched, HttpClient, NotModified, Validators
 
 log = structlog.get_logger(__name__)
 
-LONGEST_WAIT_AT_GATE = timedelta(seconds=30)
-"""A worker sleeps at a gate this long at most; beyond it the job is handed back for others to be done."""
+LONGEST_WAIT_AT_GATE = timedelta(seconds=5)
+"""A worker stands at a gate this long at most; beyond it the job is handed back and other work done meanwhile."""
 
 
 @runtime_checkable
@@ -153,28 +154,42 @@ class Runtime:
 
     def get(self, request: FeedRequest, validators: Validators | None = None) -> Fetched | NotModified:
         """One GET through the host's gate. A host that says "not now" closes its gate for everybody."""
-        self.pass_gate(request.gate, request.interval_s)
-        try:
+        with self.gate(request.gate, request.interval_s, alone=request.alone):
             return self.http.get(request.url, validators=validators, headers=dict(request.headers))
-        except RateLimited as error:
-            self.close_gate(request.gate, error.retry_after)
-            raise
 
-    def pass_gate(self, name: str, interval_s: float) -> None:
-        """Wait for our turn with a host; `RateLimited` when the wait is so long that others should work meanwhile."""
+    @contextmanager
+    def gate(self, name: str, interval_s: float = 0.0, *, alone: bool = False) -> Iterator[None]:
+        """Call a host from inside: entered `interval_s` apart over all workers, one at a time with `alone`.
+
+        `RateLimited` when the wait is so long that others should work meanwhile; one raised inside keeps everybody
+        out for as long as the host asked.
+        """
+        holder = secrets.token_hex(8)
         interval = timedelta(seconds=interval_s * self.settings.gate_scale)
+        self._enter_gate(name, interval, holder, alone)
+        started_at = self.now()  # a commit takes time: the pause counts from the call, not from the ticket
+        try:
+            yield
+        except RateLimited as error:
+            self.close_gate(name, error.retry_after)
+            raise
+        finally:
+            if alone:
+                with writing(self.engine) as session:
+                    service.leave_gate(session, name, holder=holder, free_at=started_at + interval)
+
+    def _enter_gate(self, name: str, interval: timedelta, holder: str, alone: bool) -> None:
+        hold = timedelta(seconds=self.settings.fetch_deadline_s + 5) if alone else timedelta(0)
+        deadline = self.now() + LONGEST_WAIT_AT_GATE
         while True:
             with writing(self.engine) as session:
                 now = self.now()
-                go_at = service.pass_gate(session, name, interval=interval, now=now)
-                if go_at - now > LONGEST_WAIT_AT_GATE:
-                    session.rollback()
-                    raise RateLimited(
-                        f"the gate of {name} is closed until {go_at:%H:%M:%S} UTC", retry_after=go_at - now
-                    )
-            if go_at > now:
-                self.sleep((go_at - now).total_seconds())
-            return
+                again_at = service.enter_gate(session, name, interval=interval, now=now, holder=holder, hold=hold)
+            if again_at is None:
+                return
+            if again_at > deadline:
+                raise RateLimited(f"the gate of {name} opens at {again_at:%H:%M:%S} UTC", retry_after=again_at - now)
+            self.sleep(max((again_at - now).total_seconds(), 0.01))
 
     def close_gate(self, name: str, retry_after: timedelta | None) -> None:
         """Keep everybody from calling a host for a while."""

@@ -34,12 +34,14 @@ class UpstreamUrls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedRequest:
-    """One HTTP GET to make. `gate` is the name under which calls are spaced, `interval_s` by how much."""
+    """One HTTP GET to make. `gate` is the name under which calls are spaced, `interval_s` by how much; `alone`
+    where the host wants no two calls at once."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     gate: str
     interval_s: float = 0.0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ from datetime import timedelta
 import structlog
 from sqlmodel import Session
 
-from services.domain.errors import RateLimited
 from services.domain.jobs import Claim
 from services.domain.repos import AskedRepo, RepoAnswer, next_check
 from services.runtime import Runtime
@@ -30,15 +29,11 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
         with rt.step(claim):
             log.info("repos.none", job=claim.job_id)
         return
-    rt.pass_gate(GATE, 0)
     github = GitHub(
         rt.http, api_url=rt.settings.github_api_url, token=rt.settings.github_token.get_secret_value() or None
     )
-    try:
+    with rt.gate(GATE):
         result = github.get_repos([AskedRepo(slug=r.slug, host_id=r.host_id, etag=r.etag) for r in rows])
-    except RateLimited as error:
-        rt.close_gate(GATE, error.retry_after)
-        raise
     by_slug = {answer.asked_slug: answer for answer in result.answers}
     counted: dict[str, int] = {}
     with rt.step(claim) as step:

@@ -67,8 +67,13 @@ def _begin_sqlite(connection: Any) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
-    """A session in a transaction that commits at the end, or rolls back on any error."""
+    """A session in a transaction that commits at the end, or rolls back on any error.
+
+    It has begun when the block does: on SQLite the wait for other writers is over, and a clock read inside is
+    not older than what the transaction sees.
+    """
     with Session(engine, expire_on_commit=False) as session, session.begin():
+        session.connection()
         yield session
 
 

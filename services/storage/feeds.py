@@ -224,7 +224,8 @@ def papers_by_day(session: Session, feed_id: int, *, since: date) -> dict[date, 
         .where(col(Sighting.feed_id) == feed_id, col(Sighting.day) >= since)
         .group_by(col(Sighting.day))
     )
-    return dict(rows.tuples().all())
+    found: Any = rows.all()  # pairs; what SQLAlchemy calls them, dict() does not know
+    return dict(found)
 
 
 def remove(session: Session, feed: Feed) -> None:

@@ -89,13 +89,13 @@ def store_page(
         before = said.get(group.paper_id, {}) if group.paper_ids else {}
         statements = dict(before)
         was = before.get(source)
-        news = was is None
+        news = False
         for entry in group.entries:
             words = merging.state(entry, source=source, fallback_day=day)
             old = statements.get(source)
             if old is None or merging.supersedes(words, old.as_of, old.content_hash):
                 statements[source] = words
-            news = news or words.content_hash != was.content_hash
+            news = news or was is None or words.content_hash != was.content_hash
         if news:
             linked.append(group)  # also where older words change nothing else: a link once named stays
         fresh = statements[source]
@@ -261,9 +261,7 @@ def _fold(session: Session, group: _Group, *, now: datetime) -> None:
     # The entry that joins them may name neither the strongest key nor the first day.
     days = [row.announced_on for row in held.values() if row.announced_on is not None]
     key = str(canonical_key([Ident(*row.key.split(":", 1)) for row in held.values()]))
-    session.execute(
-        update(Paper).where(col(Paper.id) == kept).values(key=key, announced_on=min(days, default=None))
-    )
+    session.execute(update(Paper).where(col(Paper.id) == kept).values(key=key, announced_on=min(days, default=None)))
     upsert(
         session, Statement,
         [_statement_row(kept, words, now) for words in statements.get(kept, {}).values()],
@@ -346,7 +344,8 @@ def _insert_papers(session: Session, rows: Sequence[Mapping[str, Any]], groups: 
     session.connection().execute(table.insert(), list(rows))
     ids: dict[str, int] = {}
     for part in chunks([row["key"] for row in rows]):
-        ids |= dict(session.execute(sa.select(col(Paper.key), col(Paper.id)).where(col(Paper.key).in_(part))).tuples().all())
+        for key, paper_id in session.execute(sa.select(col(Paper.key), col(Paper.id)).where(col(Paper.key).in_(part))):
+            ids[key] = paper_id
     for row, group in zip(rows, groups, strict=True):
         group.paper_ids.append(ids[row["key"]])
 

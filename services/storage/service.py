@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
-from services.storage.engine import is_sqlite
 from services.storage.sql import insert_ignore, upsert
 from services.storage.tables import Gate, Heartbeat, Quota, Slot
+
+ASK_AGAIN = timedelta(milliseconds=200)
+"""How soon to look again whether a gate that somebody holds has been left."""
 
 
 def ensure_slots(session: Session, every: Mapping[str, timedelta], *, now: datetime) -> None:
@@ -40,27 +43,55 @@ def list_slots(session: Session) -> list[Slot]:
     return list(session.exec(select(Slot).order_by(Slot.name)))
 
 
-def pass_gate(session: Session, name: str, *, interval: timedelta, now: datetime) -> datetime:
-    """Take the next free moment of a gate; calls over all workers come out at least `interval` apart.
+def enter_gate(
+    session: Session, name: str, *, interval: timedelta, now: datetime, holder: str = "", hold: timedelta = timedelta(0)
+) -> datetime | None:
+    """Go through a gate, or learn when to ask again; `None` means: go.
 
-    Returns when the caller may go (`now` or later). The moment is taken whether it is used or not.
+    Whoever goes keeps others out for `interval`, and with `hold` until `leave_gate` as well (at most that long, so
+    that a caller that dies does not close the gate for ever). One statement decides, whoever else is asking.
     """
-    insert_ignore(session, Gate, [{"name": name, "free_at": now, "calls": 0}], ["name"])
-    query = select(Gate.free_at).where(Gate.name == name)
-    if not is_sqlite(session):
-        query = query.with_for_update()
-    free_at = session.exec(query).one()
-    go_at = max(free_at, now)
+    insert_ignore(session, Gate, [{"name": name, "free_at": now, "calls": 0, "holder": ""}], ["name"])
+    entered = session.execute(
+        update(Gate)
+        .where(
+            col(Gate.name) == name,
+            col(Gate.free_at) <= now,
+            sa.or_(col(Gate.held_until).is_(None), col(Gate.held_until) <= now),
+        )
+        .values(
+            free_at=now + interval,
+            calls=col(Gate.calls) + 1,
+            holder=holder,
+            held_until=now + hold if hold else None,
+        )
+        .returning(col(Gate.name))
+    ).first()
+    if entered is not None:
+        return None
+    gate = session.exec(select(Gate).where(Gate.name == name)).one()
+    # Who holds the gate may leave any moment: ask again soon, but not before the interval is over.
+    held_until = min(gate.held_until, now + ASK_AGAIN) if gate.held_until is not None else now
+    return max(gate.free_at, held_until)
+
+
+def leave_gate(session: Session, name: str, *, holder: str, free_at: datetime) -> None:
+    """Let others in from `free_at`, unless the gate was closed for longer meanwhile."""
     session.execute(
-        update(Gate).where(col(Gate.name) == name).values(free_at=go_at + interval, calls=col(Gate.calls) + 1)
+        update(Gate)
+        .where(col(Gate.name) == name, col(Gate.holder) == holder)
+        .values(
+            holder="",
+            held_until=None,
+            free_at=sa.case((col(Gate.free_at) < free_at, free_at), else_=col(Gate.free_at)),
+        )
     )
-    return go_at
 
 
 def close_gate(session: Session, name: str, *, until: datetime) -> None:
     """Let nobody through before `until`: what a 429 asks for."""
     upsert(
-        session, Gate, [{"name": name, "free_at": until, "calls": 0}], ["name"], update=["free_at"],
+        session, Gate, [{"name": name, "free_at": until, "calls": 0, "holder": ""}], ["name"], update=["free_at"],
         where=lambda table, new: table.c.free_at < new.free_at,
     )  # fmt: skip
 

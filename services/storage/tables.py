@@ -492,6 +492,9 @@ class Gate(SQLModel, table=True):
 
     name: str = Field(primary_key=True)
     free_at: datetime
+    held_until: datetime | None = None
+    """Somebody is inside and wants to be alone; at the latest until then."""
+    holder: str = ""
     calls: int = 0
 
 

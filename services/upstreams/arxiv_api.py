@@ -74,6 +74,7 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
         url=f"{urls.arxiv_api}/query?{urlencode(given)}",
         gate=GATE,
         interval_s=INTERVAL_S,
+        alone=True,
     )
 
 

@@ -68,7 +68,9 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
             query["set"] = _set_spec(feed)
         if batch:
             query["from"], query["until"] = _days(feed, batch)
-    return FeedRequest(url=f"{urls.arxiv_oai}?{urlencode(query, safe=':')}", gate=GATE, interval_s=INTERVAL_S)
+    return FeedRequest(
+        url=f"{urls.arxiv_oai}?{urlencode(query, safe=':')}", gate=GATE, interval_s=INTERVAL_S, alone=True
+    )
 
 
 def _set_spec(feed: FeedInfo) -> str:

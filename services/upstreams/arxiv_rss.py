@@ -55,7 +55,9 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
     form = feed.params.get("format", "rss")
     if form not in ("rss", "atom"):
         raise InvalidInput(f"feed {feed.name!r}: format {form!r} is neither rss nor atom")
-    return FeedRequest(url=f"{urls.arxiv_rss}/{form}/{quote(category, safe='+.-')}", gate=GATE, interval_s=INTERVAL_S)
+    return FeedRequest(
+        url=f"{urls.arxiv_rss}/{form}/{quote(category, safe='+.-')}", gate=GATE, interval_s=INTERVAL_S, alone=True
+    )
 
 
 def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:

@@ -53,7 +53,7 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
         raise InvalidInput(f"feed {feed.name!r}: {feed.url[:200]!r} is not an http or https address")
     host = urlsplit(url).hostname or ""
     if host == "arxiv.org" or host.endswith(".arxiv.org"):
-        return FeedRequest(url=url, headers={"Accept": ACCEPT}, gate="arxiv.org", interval_s=3.0)
+        return FeedRequest(url=url, headers={"Accept": ACCEPT}, gate="arxiv.org", interval_s=3.0, alone=True)
     return FeedRequest(url=url, headers={"Accept": ACCEPT}, gate=host)
 
 

@@ -151,6 +151,8 @@ def upgrade() -> None:
     op.create_table('gates',
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('free_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('held_until', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('holder', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('calls', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('name')
     )
