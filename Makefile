@@ -5,34 +5,41 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+OWN_UV := $(filter .uv/bin/uv,$(UV))
 export UV_COMPILE_BYTECODE = 1
+# Certificates as the machine has them (a company's proxy has its own); uv's own list where it has none.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS ?= true
+endif
 
 .PHONY: demo test lint up bench faults clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-demo: .venv/.ready ## the main job, with no network and nothing installed beside us: papers to a delivered digest
-	$(UV) run --frozen broadsheet demo $(ARGS)
+demo: $(OWN_UV) ## the main job, with no network and nothing installed beside us: papers to a delivered digest
+	$(UV) run --frozen --no-dev broadsheet demo $(ARGS)
 
-test: .venv/.ready ## all tests, with real Redis and PostgreSQL
+test: $(OWN_UV) ## all tests, with real Redis and PostgreSQL
 	$(UV) run --frozen pytest $(ARGS)
 
-lint: .venv/.ready ## style, types, import contracts
+lint: $(OWN_UV) ## style, types, import contracts
 	$(UV) run --frozen ruff check .
 	$(UV) run --frozen ruff format --check .
 	$(UV) run --frozen mypy
 	$(UV) run --frozen lint-imports
 
-up: .venv/.ready ## the service in one process
-	$(UV) run --frozen broadsheet up
+up: $(OWN_UV) ## the service in one process
+	$(UV) run --frozen --no-dev broadsheet up
+
+bench: $(OWN_UV) ## how fast, beside hand-written references
+	$(UV) run --frozen python -m tests.benchmarks $(ARGS)
+
+faults: $(OWN_UV) ## a seeded plan of kills, cuts and restarts; nothing may be lost or doubled
+	$(UV) run --frozen python -m tests.faults $(ARGS)
 
 clean: ## remove what set-up made
 	rm -rf .venv .uv
-
-.venv/.ready: uv.lock pyproject.toml | $(filter .uv/bin/uv,$(UV))
-	$(UV) sync --frozen
-	@touch $@
 
 .uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

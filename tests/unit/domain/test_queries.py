@@ -516,12 +516,12 @@ def test_operators_mean_what_logic_says(one: str, other: str) -> None:
 )
 def test_hostile_texts_end_quickly(text: str) -> None:
     facts = paper(abstract="a-" * 3_000 + "x " * 3_000)
-    began = time.perf_counter()
+    began = time.thread_time()
     with contextlib.suppress(QueryError):
         query = parse_query(text)
         query.matches(facts)
         query.explain(facts)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_queries_are_parsed_by_many_threads_at_once() -> None:
@@ -591,12 +591,12 @@ def test_many_queries_over_real_papers_agree_with_a_plain_search() -> None:
         for record in records
     ]
     assert len(papers) == 500
-    began = time.perf_counter()
+    began = time.thread_time()
     counts = {
         text: sum(parse_query(text).matches(one) for one in papers)
         for text in ("diffusion", "transformer*", "cat:cs.CV", "-the")
     }
-    first = time.perf_counter() - began
+    first = time.thread_time() - began
     plain = sum("diffusion" in _plain_words(record["title"] + " " + record["summary"]) for record in records)
     assert counts["cat:cs.CV"] == sum("cs.CV" in record["categories"] for record in records)
     assert abs(counts["diffusion"] - plain) <= 3  # authors' names and TeX aside
@@ -604,9 +604,9 @@ def test_many_queries_over_real_papers_agree_with_a_plain_search() -> None:
         parse_query(text)
         for text in ("reasoning -survey", '"large language model*"', "author:wang has:code", "attention~ OR rl") * 25
     ]
-    began = time.perf_counter()
+    began = time.thread_time()
     total = sum(query.matches(one) for query in many for one in papers)
-    again = time.perf_counter() - began
+    again = time.thread_time() - began
     assert total > 0
     assert first < 30
     assert again < 30

@@ -254,6 +254,6 @@ def test_no_tex_however_broken_raises_or_leaves_dirt(text: str) -> None:
     "hostile", ["{" * 20_000, "$" * 20_000, "\\emph{" * 3_000, "$x_{" * 5_000, "\\" * 20_000, "\\href{" * 3_000]
 )
 def test_hostile_tex_is_answered_in_time(hostile: str) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     latex_to_text(hostile)
-    assert time.perf_counter() - begun < 5
+    assert time.thread_time() - begun < 5

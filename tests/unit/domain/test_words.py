@@ -126,9 +126,9 @@ def test_wildcards_in_hyphenated_words_and_unspaced_scripts() -> None:
 
 
 def test_a_pattern_of_many_stars_costs_little() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not glob("*a" * 30 + "b", "a" * 2_000)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_names_match_in_any_order_and_by_initials() -> None:
 
 
 def test_a_huge_text_is_cut_and_quick() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     words = words_of("a-" * 50_000 + " " + "x" * 100_000)
     assert sum(map(len, words.places.values())) < 400_000
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3

@@ -150,11 +150,45 @@ def test_the_next_page_starts_after_what_was_received(
     assert parsed.next_cursor == expected
 
 
-def test_an_empty_page_amid_announced_entries_is_noted_and_is_no_quiet_day() -> None:
-    parsed = arxiv_api.parse(page(total=500, start=400), about())
+def test_an_empty_page_amid_announced_entries_is_asked_for_again_and_is_no_quiet_day() -> None:
+    parsed = arxiv_api.parse(page(total=500, start=400), about(cursor="400"))
     assert not parsed.quiet
-    assert parsed.next_cursor is None
+    assert parsed.next_cursor == "400~1"
     assert "400 came back empty" in parsed.notes[0]
+
+
+def test_a_page_that_stays_empty_ends_the_walk() -> None:
+    assert arxiv_api.parse(page(total=500, start=400), about(cursor="400~3")).next_cursor is None
+
+
+@pytest.mark.parametrize(
+    ("cursor", "received", "expected"),
+    [
+        ("4", 2, "4~1"),  # three were owed
+        ("4~1", 2, "4~2"),
+        ("4~3", 2, "6"),  # asked often enough: on behind what did come
+        ("4~1", 3, "7"),
+        ("8", 1, "8~1"),  # the last page owes two
+        ("8", 2, None),
+    ],
+)
+def test_a_page_shorter_than_owed_is_asked_for_again_a_few_times(
+    cursor: str, received: int, expected: str | None
+) -> None:
+    start = int(cursor.partition("~")[0])
+    body = page(
+        "<opensearch:itemsPerPage>3</opensearch:itemsPerPage>", *[PAPER.format("")] * received, total=10, start=start
+    )
+    parsed = arxiv_api.parse(body, about(cursor=cursor))
+    assert (parsed.next_cursor, parsed.seen) == (expected, received)
+
+
+def test_further_tries_ask_for_the_same_then_for_half_then_for_a_quarter_and_for_the_whole_answer() -> None:
+    sizes = [asked(feed(query="cat:cs.CL"), cursor=c)["max_results"] for c in ("400", "400~1", "400~2", "400~3")]
+    assert sizes == ["200", "200", "100", "50"]
+    assert {asked(feed(query="cat:cs.CL"), cursor=c)["start"] for c in ("400", "400~2")} == {"400"}
+    requests = [arxiv_api.request(feed(query="cat:cs.CL"), UpstreamUrls(), cursor=c) for c in ("400", "400~1")]
+    assert [one.fresh for one in requests] == [False, True]
 
 
 def test_a_missing_start_is_taken_from_the_request() -> None:

@@ -532,11 +532,11 @@ def test_any_markup_is_read_or_refused(body: bytes) -> None:
     ],
 )
 def test_hostile_documents_are_answered_in_time(hostile: bytes) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     looks_like_listing(hostile)
     with contextlib.suppress(MalformedDocument):
         parse(hostile, about())
-    assert time.perf_counter() - begun < 10
+    assert time.thread_time() - begun < 10
 
 
 # --- a listing of the wild ---------------------------------------------------------------------------------
