@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 SHIPPED = Path(__file__).with_name("feeds.toml")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CADENCES = ("instant", "daily", "weekdays", "weekly", "monthly")
-_FEED_KEYS = {"name", "kind", "title", "url", "interval_minutes", "history_days", "paused"}
+_FEED_KEYS = {"name", "kind", "title", "url", "interval_minutes", "history_days", "fresh_minutes", "paused"}
 _DIGEST_KEYS = {"name", "to", "query", "cadence", "at", "timezone", "budget", "feeds"}
 
 
@@ -30,6 +30,10 @@ class FeedSpec:
     title: str
     url: str = ""
     interval_minutes: int = 60
+    interval_fixed: bool = False
+    """Whether the file names the interval; else it follows the feed's own rhythm."""
+    fresh_minutes: int | None = None
+    """The objective: how old our last sure knowledge of its newest batch may be."""
     history_days: int = 3
     """How many days back the first fetch goes, for sources with a past."""
     paused: bool = False
@@ -103,6 +107,8 @@ def _feed(path: Path, number: int, raw: Mapping[str, Any]) -> FeedSpec:
         title=str(raw.get("title") or name),
         url=str(raw.get("url", "")),
         interval_minutes=_number(where, raw, "interval_minutes", 60, 1, 60 * 24 * 31),
+        interval_fixed="interval_minutes" in raw,
+        fresh_minutes=_number(where, raw, "fresh_minutes", 0, 1, 60 * 24 * 31) if "fresh_minutes" in raw else None,
         history_days=_number(where, raw, "history_days", 3, 0, 3650),
         paused=bool(raw.get("paused", False)),
         params=params,

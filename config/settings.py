@@ -76,6 +76,11 @@ class Settings(BaseSettings):
     contact: str = Field(
         "", description="Mail address or page put into the User-Agent, so that upstreams can reach you."
     )
+    alert_to: str = Field(
+        "",
+        description="Who is told when a feed keeps failing and when it is well again: an address, `slack:URL` or "
+        "`webhook:URL`, as in `subscriptions add --to`. Unset: the log and the pages for operators only.",
+    )
     allowed_private_hosts: str = Field(
         "",
         description="Comma-separated `host` or `host:port` that may be called though they are private addresses.",
@@ -86,6 +91,7 @@ class Settings(BaseSettings):
     arxiv_rss_url: str = Field("https://rss.arxiv.org", description="arXiv RSS.")
     arxiv_oai_url: str = Field("https://oaipmh.arxiv.org/oai", description="arXiv OAI-PMH.")
     github_api_url: str = Field("https://api.github.com", description="GitHub REST and GraphQL.")
+    biorxiv_url: str = Field("https://api.biorxiv.org", description="The API of bioRxiv and medRxiv.")
 
     fetch_deadline_s: float = Field(60, ge=1, le=600, description="Longest a whole fetch may take.")
     fetch_max_mb: int = Field(64, ge=1, le=1024, description="Largest body accepted, after decompression.")
@@ -126,7 +132,8 @@ class Settings(BaseSettings):
     web_port: int = Field(8100, ge=0, le=65_535, description="Port the web pages listen on; 0 takes a free one.")
 
     @field_validator(
-        "public_url", "hf_url", "arxiv_api_url", "arxiv_rss_url", "arxiv_oai_url", "github_api_url", "slack_api_url"
+        "public_url", "hf_url", "arxiv_api_url", "arxiv_rss_url", "arxiv_oai_url", "github_api_url", "slack_api_url",
+        "biorxiv_url",
     )
     @classmethod
     def _web_address(cls, value: str) -> str:

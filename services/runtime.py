@@ -27,17 +27,22 @@ from services.channels.email import SmtpChannel
 from services.channels.outbox_folder import OutboxFolder
 from services.channels.slack import SlackWebhook
 from services.channels.webhook import Webhook
-from services.domain.errors import InvalidInput, LeaseLost, RateLimited
+from services.domain.errors import InvalidInput, LeaseLost, RateLimited, UpstreamUnavailable
 from services.domain.feeds import FeedRequest, UpstreamUrls
 from services.domain.jobs import Claim, Hint, NewJob
-from services.storage import jobs, service
+from services.storage import jobs, notices, service
 from services.storage.engine import make_engine, reading, writing
+from services.upstreams.headers import parse_allowance
 from services.upstreams.http import Fetched, HttpClient, NotModified, Validators
 
 log = structlog.get_logger(__name__)
 
 LONGEST_WAIT_AT_GATE = timedelta(seconds=5)
 """A worker stands at a gate this long at most; beyond it the job is handed back and other work done meanwhile."""
+
+
+RESERVE = 5
+"""Calls left of a host's allowance at which we stop by ourselves until it is filled up again."""
 
 
 @runtime_checkable
@@ -50,6 +55,10 @@ class Closable(Protocol):
 
 def no_hints(_: Sequence[Hint]) -> None:
     """The publisher where there is no broker: due jobs are found by the claim query."""
+
+
+def pass_by(_: str) -> None:
+    """The checkpoint of a service that runs undisturbed."""
 
 
 @dataclass(slots=True)
@@ -77,6 +86,8 @@ class Runtime:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     publish: Callable[[Sequence[Hint]], None] = no_hints
+    checkpoint: Callable[[str], None] = pass_by
+    """Told of every named step of every stage as it is passed, so that tests can end a process at any of them."""
     worker: str = ""
     secret: str = ""
 
@@ -129,9 +140,12 @@ class Runtime:
         """
         with writing(self.engine) as session:
             jobs.check(session, claim)
+            self.checkpoint(f"{claim.kind}.begun")
             step = Step(session, self.now(), claim)
             yield step
             jobs.finish(session, claim, now=self.now())
+            self.checkpoint(f"{claim.kind}.written")
+        self.checkpoint(f"{claim.kind}.committed")
         self.publish(step.hints)
 
     def add_jobs(self, new_jobs: Iterable[NewJob]) -> list[Hint]:
@@ -149,13 +163,19 @@ class Runtime:
         s = self.settings
         return UpstreamUrls(
             hf=s.hf_url, arxiv_api=s.arxiv_api_url, arxiv_rss=s.arxiv_rss_url, arxiv_oai=s.arxiv_oai_url,
-            github_api=s.github_api_url,
+            github_api=s.github_api_url, biorxiv=s.biorxiv_url,
         )  # fmt: skip
 
     def get(self, request: FeedRequest, validators: Validators | None = None) -> Fetched | NotModified:
-        """One GET through the host's gate. A host that says "not now" closes its gate for everybody."""
+        """One GET through the host's gate. A host that says "not now" closes its gate for everybody, and so does one
+        that says that next to nothing is left of our allowance."""
         with self.gate(request.gate, request.interval_s, alone=request.alone):
-            return self.http.get(request.url, validators=validators, headers=dict(request.headers))
+            answer = self.http.get(request.url, validators=validators, headers=dict(request.headers))
+        left = parse_allowance(answer.headers)
+        if left is not None and left.remaining <= RESERVE:
+            log.info("gate.allowance_spent", gate=request.gate, left=left.remaining, resets_in=left.resets_in)
+            self.close_gate(request.gate, left.resets_in)
+        return answer
 
     @contextmanager
     def gate(self, name: str, interval_s: float = 0.0, *, alone: bool = False) -> Iterator[None]:
@@ -166,27 +186,58 @@ class Runtime:
         """
         holder = secrets.token_hex(8)
         interval = timedelta(seconds=interval_s * self.settings.gate_scale)
-        self._enter_gate(name, interval, holder, alone)
-        started_at = self.now()  # a commit takes time: the pause counts from the call, not from the ticket
+        failures = self._enter_gate(name, interval, holder, alone)
+        alone = alone or failures >= service.BREAKER_AFTER  # a host that was silent is tried by one caller
+        silent = False
         try:
             yield
         except RateLimited as error:
             self.close_gate(name, error.retry_after)
             raise
+        except UpstreamUnavailable as error:
+            silent = error.status is None
+            raise
         finally:
             if alone:
+                # They count from when a call reaches them, which we do not know: it was before they answered.
+                answered_at = self.now()
                 with writing(self.engine) as session:
-                    service.leave_gate(session, name, holder=holder, free_at=started_at + interval)
+                    service.leave_gate(session, name, holder=holder, free_at=answered_at + interval)
+            if silent or failures:
+                self._heard(name, silent)
 
-    def _enter_gate(self, name: str, interval: timedelta, holder: str, alone: bool) -> None:
-        hold = timedelta(seconds=self.settings.fetch_deadline_s + 5) if alone else timedelta(0)
+    def _heard(self, name: str, silent: bool) -> None:
+        """Count a host's silences, and tell of one that has fallen silent, or answers again."""
+        with writing(self.engine) as session:
+            now = self.now()
+            before, failures = service.count_silence(session, name, silent=silent, now=now, jitter=self.jitter())
+            if before < service.BREAKER_AFTER <= failures:
+                kind, text = "host_down", f"{name} has not answered {failures} times in a row; it is tried by one call "
+                text += "at a time, ever more seldom. What was to be fetched waits, and nothing is given up."
+            elif failures < service.BREAKER_AFTER <= before:
+                kind, text = "host_up", f"{name} answers again; what waited for it goes on."
+            else:
+                return
+            notices.tell(session, kind=kind, subject=name, text=text, now=now, send=bool(self.settings.alert_to))
+
+    def _enter_gate(self, name: str, interval: timedelta, holder: str, alone: bool) -> int:
+        """Go in, and learn how often the host has been silent lately."""
+        patient = timedelta(seconds=self.settings.fetch_deadline_s + 5)
+        hold = patient if alone else timedelta(0)
         deadline = self.now() + LONGEST_WAIT_AT_GATE
+        if not interval and not alone:
+            # Nothing is kept from anybody by going in: a look that the gate stands open will do, and writes nothing.
+            with self.reading() as session:
+                if service.stands_open(session, name, now=self.now()):
+                    return 0
         while True:
             with writing(self.engine) as session:
                 now = self.now()
-                again_at = service.enter_gate(session, name, interval=interval, now=now, holder=holder, hold=hold)
+                failures, again_at = service.try_gate(
+                    session, name, interval=interval, now=now, holder=holder, hold=hold, probe=patient
+                )
             if again_at is None:
-                return
+                return failures
             if again_at > deadline:
                 raise RateLimited(f"the gate of {name} opens at {again_at:%H:%M:%S} UTC", retry_after=again_at - now)
             self.sleep(max((again_at - now).total_seconds(), 0.01))

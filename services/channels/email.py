@@ -7,11 +7,15 @@ a connection lost between the dot and its answer is not (DeliveryUnknown).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import select
 import smtplib
 import socket
 import ssl
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -245,6 +249,8 @@ class SmtpChannel:
         where = str(self._server)
         try:
             smtp.send(_stuffed(data))
+            if smtp.sock is not None:
+                _wait_until_taken(smtp.sock, self._timeout_s)
         except (OSError, smtplib.SMTPException) as error:
             # The dot was never written, and without it a server keeps nothing.
             self.close()
@@ -292,6 +298,37 @@ def _stuffed(data: bytes) -> bytes:
     """The message as it goes over the wire, without the final dot: CRLF ends, leading dots doubled."""
     whole = data if data.endswith(b"\r\n") else data + b"\r\n"
     return re.sub(rb"(?m)^\.", b"..", whole)
+
+
+def _wait_until_taken(link: socket.socket, timeout_s: float) -> None:
+    """Return once the other side has acknowledged all that was written, which writing alone does not tell.
+
+    A server that went away midway is noticed here, before the dot, while it is certain that it keeps nothing.
+    Raises OSError when it hung up or took nothing for so long.
+    """
+    limit, pause_s = time.monotonic() + timeout_s, 0.0005
+    while _unacknowledged(link):
+        if time.monotonic() > limit:
+            raise TimeoutError(f"the message was not taken within {timeout_s:g} s")
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, 0.05)
+    watch = select.poll()
+    watch.register(link, getattr(select, "POLLRDHUP", 0))
+    if watch.poll(0):
+        raise ConnectionResetError("the server hung up before the end of the message")
+
+
+def _unacknowledged(link: socket.socket) -> int:
+    """Bytes that wait in our system to be sent or acknowledged; 0 where the system does not tell."""
+    waiting = bytearray(4)
+    try:
+        fcntl.ioctl(link.fileno(), termios.TIOCOUTQ, waiting)
+    except OSError:
+        error = link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error)) from None
+        return 0
+    return int.from_bytes(waiting, sys.byteorder)
 
 
 def _hang_up(smtp: smtplib.SMTP | None) -> None:

@@ -23,6 +23,8 @@ _QUERY = 160
 _SENTENCE = 360
 _SOURCES = 12
 _REPOS = 2
+_SINCE = 6
+_SINCE_TEXT = 200
 _ACTIONS = 6
 _MAILTO = re.compile(r"mailto:[A-Za-z0-9.!#$&'*+/=^_`{|}~?@%-]+")
 _TROUBLED = frozenset({"partial", "late", "stale", "failed"})
@@ -100,6 +102,8 @@ class Page:
     more_url: str | None
     links: tuple[Link, ...]
     controls: tuple[Link, ...]
+    since: tuple[str, ...] = ()
+    """What became of papers the reader had before, a line each."""
 
     def summary_of(self, shown: int) -> str:
         """The counts in words, for a form that shows the first `shown` papers."""
@@ -137,6 +141,7 @@ def make_page(view: EditionView) -> Page:
         links=_links((see_all, view.all_url), ("feed", view.feed_url), ("in the browser", view.web_url)),
         controls=_links(("Change", view.preferences_url), ("Pause", view.pause_url))
         + _unsubscribe(view.unsubscribe_url),
+        since=_since(view),
     )
 
 
@@ -177,6 +182,12 @@ def _query_line(view: EditionView) -> str:
     """A query too long, or too full of quotation marks, to stand in the sentence gets a line of its own."""
     query = plain(view.query, _QUERY)
     return query if len(query) > 40 or '"' in query else ""
+
+
+def _since(view: EditionView) -> tuple[str, ...]:
+    lines = tuple(filter(None, (legible(said, _SINCE_TEXT) for said in view.since_you_read[:_SINCE])))
+    rest = len(view.since_you_read) - _SINCE
+    return (*lines, f"and {rest} more on the web") if rest > 0 else lines
 
 
 def _sources(view: EditionView) -> tuple[SourceLine, ...]:
@@ -296,10 +307,13 @@ def _code(facts: CodeFacts, now: datetime) -> CodeLine:
     if stars and facts.stars_gained_24h:
         sign = "+" if facts.stars_gained_24h > 0 else ""
         stars += f" ({sign}{words.count(facts.stars_gained_24h)}/24 h)"
+    elif stars and facts.stars_gained_7d and facts.stars_gained_7d > 0:
+        stars += f" (+{words.count(facts.stars_gained_7d)}/7 d)"
     parts = (
         plain(facts.license, 40),
         plain(facts.language, 30),
         f"pushed {words.age(facts.pushed_at, now)}" if facts.pushed_at else "",
+        "stale" if facts.stale and not facts.archived else "",
         words.evidence(facts.evidence),
         f"checked {words.age(facts.checked_at, now)}" if facts.checked_at else "",
     )

@@ -25,6 +25,10 @@ def render_text(page: Page, plan: Plan) -> str:
         lines += ["", "IN SHORT"]
         for entry in brief:
             lines += ["", *_brief(entry)]
+    if page.since:
+        lines += ["", "SINCE YOU READ"]
+        for said in page.since:
+            lines += wrap(said, first="- ", indent="  ")
     lines += _foot(page, plan)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

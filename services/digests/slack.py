@@ -33,16 +33,17 @@ def slack_payload(page: Page, subject: str) -> dict[str, Any]:
     footer = _footer(page)
     # The line that says how many were left out is counted before it is known to be needed.
     room = MAX_TOTAL - _size(header) - _size(footer) - len(_rest(page, 0)) - 100
-    room -= len(_summary(page, len(page.entries)))
+    since = _since(page)
+    room -= len(_summary(page, len(page.entries))) + _size(since)
     papers: list[dict[str, Any]] = []
-    for entry in page.entries[: MAX_BLOCKS - _FRAME_BLOCKS]:
+    for entry in page.entries[: MAX_BLOCKS - _FRAME_BLOCKS - len(since)]:
         block = _section(_paper(entry))
         room -= _size([block])
         if room < 0:
             break
         papers.append(block)
     rest = _rest(page, len(papers))
-    blocks = [*header[:1], _context(_summary(page, len(papers))), *header[1:], *papers]
+    blocks = [*header[:1], _context(_summary(page, len(papers))), *header[1:], *papers, *since]
     if rest:
         blocks.append(_section(rest))
     return {
@@ -89,6 +90,13 @@ def _paper(entry: Entry) -> str:
 def _rest(page: Page, shown: int) -> str:
     more = page.more(shown)
     return link(more, page.more_url) if more else ""
+
+
+def _since(page: Page) -> list[dict[str, Any]]:
+    if not page.since:
+        return []
+    said = "\n".join(f"• {escape(line)}" for line in page.since)
+    return [_section(f"*Since you read*\n{said}")] if len(said) <= MAX_SECTION - 50 else []
 
 
 def _footer(page: Page) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ def webhook_data(view: EditionView) -> dict[str, Any]:
             "feed_url": _url(view.feed_url),
         },
         "sources": [_source(source) for source in view.sources],
+        "since_you_read": [plain(said, 500) for said in view.since_you_read],
         "papers": [_paper(rank, item) for rank, item in enumerate(view.items, start=1)],
     }
 
@@ -90,6 +91,8 @@ def _code(facts: CodeFacts) -> dict[str, Any]:
         "url": _url(facts.url),
         "stars": facts.stars,
         "stars_gained_24h": facts.stars_gained_24h,
+        "stars_gained_7d": facts.stars_gained_7d,
+        "stale": facts.stale,
         "license": plain(facts.license, 100) or None,
         "language": plain(facts.language, 100) or None,
         "pushed_at": _time(facts.pushed_at),

@@ -12,6 +12,7 @@ _MONTHS = (
 )  # fmt: skip
 
 _EVIDENCE = {
+    "hf_auto": "found by Hugging Face itself",
     "abstract": "link from the authors' abstract",
     "comment": "link from the authors' comment on arXiv",
     "hf": "link from Hugging Face",

@@ -14,6 +14,9 @@ class CodeFacts:
     url: str
     stars: int | None = None
     stars_gained_24h: int | None = None
+    stars_gained_7d: int | None = None
+    stale: bool = False
+    """Nothing was pushed for a year."""
     license: str | None = None
     language: str | None = None
     pushed_at: datetime | None = None
@@ -90,6 +93,8 @@ class EditionView:
     """How many papers matched before the budget."""
     considered: int
     """How many new papers there were in all."""
+    since_you_read: tuple[str, ...] = ()
+    """What became of papers this subscription had before, a sentence each, the most telling first."""
     sources: tuple[SourceStatus, ...] = ()
     facts_checked_at: datetime | None = None
     """Age of the oldest repository fact shown."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from services.domain.batches import Page, add_up, judge
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedInfo:
@@ -30,6 +32,7 @@ class UpstreamUrls:
     arxiv_rss: str = "https://rss.arxiv.org"
     arxiv_oai: str = "https://oaipmh.arxiv.org/oai"
     github_api: str = "https://api.github.com"
+    biorxiv: str = "https://api.biorxiv.org"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,8 @@ class FeedRequest:
     gate: str
     interval_s: float = 0.0
     alone: bool = False
+    fresh: bool = False
+    """Ask for the whole answer, whatever is held: the last one was not whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +91,10 @@ def batch_state(
     """
     if not pages:
         return "late"
-    newest: dict[str, tuple[str, int | None, int, int, str | None, str]] = {page[5]: page for page in pages}
-    rows = list(newest.values())
-    parsed = [row for row in rows if row[0] == "parsed"]
-    if not parsed:
-        return "failed" if all(row[0] == "failed" for row in rows) else "late"
-    seen = sum(row[2] for row in parsed)
-    announced = max((row[1] for row in parsed if row[1] is not None), default=None)
-    cursors = set(newest)
-    missing = any(row[4] is not None and row[4] not in cursors for row in parsed)
-    if missing or len(parsed) < len(rows) or (announced is not None and seen < announced):
-        return "partial"
-    return "quiet" if seen == 0 else "complete"
+    figures = add_up(
+        [
+            Page(state=state, announced=announced, seen=seen, rejected=rejected, next_cursor=following, cursor=cursor)
+            for state, announced, seen, rejected, following, cursor in pages
+        ]
+    )
+    return judge(figures, expected_quiet=True, overdue=False)[0]

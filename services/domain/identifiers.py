@@ -93,6 +93,9 @@ def parse_arxiv(text: str) -> ArxivId | None:
     inside sentences are not looked for. The subject class of old ids is dropped: `math.GT/0309136v2` is
     `math/0309136`, version 2. Returns `None` for anything else.
     """
+    usual = _match_arxiv(text.removeprefix("oai:arXiv.org:"))
+    if usual is not None:
+        return usual
     text = clean(text, limit=2_000)
     parts = split_url(text)
     if parts is not None:
@@ -209,13 +212,7 @@ def identifiers_from_url(url: str) -> tuple[Identifier, ...]:
     parts = split_url(clean(url, limit=4_000))
     if parts is None:
         return ()
-    arxiv = _arxiv_from_parts(parts)
-    if arxiv:
-        return (Identifier("arxiv", arxiv.base),)
-    doi = _doi_from_parts(parts)
-    if doi:
-        return (Identifier("doi", doi),)
-    named = _openreview(parts) or _pubmed(parts)
+    named = paper_named_by(parts)
     if named:
         return (named,)
     try:
@@ -223,6 +220,17 @@ def identifiers_from_url(url: str) -> tuple[Identifier, ...]:
     except InvalidInput:
         return ()
     return () if re.fullmatch(r"https://[^/]+/", canonical) else (Identifier("url", canonical),)
+
+
+def paper_named_by(parts: SplitResult) -> Identifier | None:
+    """The arXiv id, DOI, OpenReview, PubMed or PMC id an http(s) address spells out, else `None`."""
+    arxiv = _arxiv_from_parts(parts)
+    if arxiv:
+        return Identifier("arxiv", arxiv.base)
+    doi = _doi_from_parts(parts)
+    if doi:
+        return Identifier("doi", doi)
+    return _openreview(parts) or _pubmed(parts)
 
 
 def _openreview(parts: SplitResult) -> Identifier | None:

@@ -31,6 +31,10 @@ class Indexed:
             found = self._texts[place] = tuple(words_of(text) for text in _texts(self.paper, place) if text)
         return found
 
+    def strings(self, place: str) -> tuple[str, ...]:
+        """The texts at one place as they are written."""
+        return tuple(text for text in _texts(self.paper, place) if text)
+
     def vocabulary(self, places: tuple[str, ...]) -> dict[str, None]:
         """The different words at several places together."""
         known = self._vocabularies.get(places)

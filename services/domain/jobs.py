@@ -18,6 +18,8 @@ STAGE_OF = {
     "enrich_repos": "enrich",
     "compose_edition": "notify",
     "send_deliveries": "notify",
+    "send_notice": "notify",
+    "recheck_papers": "enrich",
     "housekeeping": "enrich",
 }
 """Every kind of job and the stage it belongs to."""

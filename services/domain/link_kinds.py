@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from services.domain.identifiers import identifiers_from_url, parse_doi
+from services.domain.identifiers import paper_named_by, parse_doi
 from services.domain.text import safe_url
 
 LINK_KINDS = ("code", "model", "dataset", "space", "project", "organization", "demo", "video", "other")
@@ -38,6 +39,9 @@ def classify(url: str) -> Classified | None:
 
     Of a repository, model, dataset or space the root is given, with owner and name in the case as written.
     """
+    usual = _PLAIN_GITHUB.fullmatch(url)
+    if usual and not _GITHUB_PAGES.fullmatch(usual[1]):
+        return _owner_and_name("github.com", usual[1], usual[2])
     address = safe_url(url)
     if address is None:
         return None
@@ -51,16 +55,21 @@ def classify(url: str) -> Classified | None:
         return rule(host, segments, parts)
     if host in _DOI_HOSTS:
         return _doi(address)
-    if any(found.scheme != "url" for found in identifiers_from_url(address)):
+    if paper_named_by(parts) is not None:
         return None
-    for pattern, kind in _KIND_BY_HOST:
-        if pattern.fullmatch(host):
-            return Classified(_https(parts) if kind in ("project", "demo", "video") else address, kind)
+    kind = _kind_of_host(host)
+    if kind:
+        return Classified(_https(parts) if kind in ("project", "demo", "video") else address, kind)
     if _GITLAB_HOST.fullmatch(host):
         return _gitlab(host, segments, parts)
     if re.search(r"\.(?:mp4|webm|mov|avi)$", parts.path, re.I):
         return Classified(address, "video")
     return Classified(address, "")
+
+
+@lru_cache(maxsize=4_096)
+def _kind_of_host(host: str) -> str:
+    return next((kind for pattern, kind in _KIND_BY_HOST if pattern.fullmatch(host)), "")
 
 
 def _https(parts: SplitResult) -> str:
@@ -79,6 +88,9 @@ _GITHUB_PAGES = re.compile(
     re.I,
 )
 """First path segments of github.com that are its own pages and can be nobody's account."""
+
+_PLAIN_GITHUB = re.compile(r"https://github\.com/([A-Za-z0-9][A-Za-z0-9_-]{0,38})/([A-Za-z0-9._-]{1,100})/?")
+"""A repository's address as nearly all are written: what it leads to needs no taking apart."""
 
 _REPO_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -281,6 +293,7 @@ _KIND_BY_HOST = tuple(
             "other",
         ),
         (r"(?:[a-z0-9-]+\.)*arxiv\.org|scholar\.google\.com|papers\.ssrn\.com|hal\.science", "other"),
+        (r"(?:www\.)?researchgate\.net|(?:[a-z]+\.)?academia\.edu", "other"),
         (r"paperswithcode\.com|alphaxiv\.org|biorxiv\.org|medrxiv\.org", "other"),
     )
 )

@@ -9,13 +9,39 @@ from dataclasses import dataclass
 from services.domain.link_kinds import LINK_KINDS, Classified, classify
 from services.domain.text import strip_invisible
 
-__all__ = ["EVIDENCE", "LINK_KINDS", "LinkData", "find_links", "link_from_url"]
+__all__ = [
+    "EVIDENCE", "LINK_KINDS", "STANDINGS", "LinkData", "find_links", "is_verified", "link_from_url", "standing",
+]  # fmt: skip
 
-EVIDENCE = ("abstract", "comment", "hf", "project_page", "feed", "readme")
-"""Where a link can have been seen: the abstract, arXiv's comment field, a field of Hugging Face, the page
-the authors gave as theirs, a feed's entry, the README of the repository (which names the paper)."""
+EVIDENCE = ("abstract", "comment", "hf", "project_page", "readme", "feed", "hf_auto")
+"""Where a link can have been seen, the best first: the abstract, arXiv's comment field, a field of Hugging Face
+that a person filled in, the page the authors gave as theirs, the README of the repository (which names the
+paper), a feed's entry, a field that Hugging Face filled in by itself."""
 
 _AUTHORS_OWN = frozenset({"abstract", "comment", "hf", "project_page"})
+_OFFICIAL = _AUTHORS_OWN | {"readme"}
+
+STANDINGS = ("official", "claimed", "unrelated")
+"""What a repository is to a paper, as far as the evidence goes."""
+
+
+def standing(evidence: str) -> str:
+    """What a link is to its paper (`STANDINGS`), by where it was seen.
+
+    `official`: somebody who speaks for the paper names it: its abstract, its comment, a person on its Hugging
+    Face page, its project page; or the repository's own README names the paper. `claimed`: a third party says
+    so, a feed's entry or a guess of Hugging Face's. `unrelated`: nothing says so.
+    """
+    if evidence in _OFFICIAL:
+        return "official"
+    return "claimed" if evidence in EVIDENCE else "unrelated"
+
+
+def is_verified(evidence: str) -> bool:
+    """Whether a link may be shown as the paper's code: a wrong one is worse than none."""
+    return standing(evidence) == "official"
+
+
 _LONGEST_TEXT = 200_000
 
 
@@ -42,7 +68,13 @@ def find_links(text: str, *, evidence: str) -> tuple[LinkData, ...]:
     out: they are identifiers. An unknown host is a `project` where authors speak of their own work (abstract,
     comment), or what the words before it say (demo, dataset, video); elsewhere it is `other`.
     """
-    prepared = _prepare(text[:_LONGEST_TEXT])
+    text = text[:_LONGEST_TEXT]
+    if not (text.isascii() and text.replace("\n", " ").isprintable()):
+        text = strip_invisible(text)
+    text = _from_first_trace(text)
+    if _MAYBE.search(text) is None:  # two abstracts of three; the full search costs twenty times as much
+        return ()
+    prepared = _prepare(text)
     default = "project" if evidence in _AUTHORS_OWN else "other"
     found: dict[str, LinkData] = {}
     for start, url in _addresses(prepared):
@@ -61,6 +93,9 @@ def link_from_url(url: str, *, evidence: str, default_kind: str = "other") -> Li
     `.git`, a missing scheme, an owner without repository are all dealt with. `default_kind` is for hosts we
     know nothing of.
     """
+    if _PLAIN.fullmatch(url) and "http" not in url[4:]:
+        classified = classify(_without_closing(url))
+        return _link(classified, classified.kind or default_kind, evidence) if classified else None
     whole = re.sub(r"\s*[\r\n\t]+\s*", "", _prepare(url).strip())
     if re.match(r"https?://\S+$", whole, re.I) and whole.lower().count("http") == 1:
         address: str | None = _without_closing(whole)
@@ -75,6 +110,34 @@ def _link(classified: Classified, kind: str, evidence: str) -> LinkData:
 
 
 # --- finding addresses -------------------------------------------------------------------------------------
+
+_PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~/-]*)?")
+"""An address without anything that would have to be mended."""
+
+_TRACES = (
+    "http", "www.", "github", "huggingface", ".com", ".org", ".io", ".net", ".ai", ".app", ".dev", ".edu", ".co/", ".be/",
+    ".ly/", ".cn/", ".gl", ".science/",
+)  # fmt: skip
+"""What every address leaves in a text, as `_ADDRESS` and `_prepare` read it: one of these, in lower case."""
+
+
+_LEAD = 240
+"""Characters kept before the first trace: more than an address has before it, and the words that lead to it."""
+
+
+def _from_first_trace(text: str) -> str:
+    """The part of a text that can hold addresses; empty for most abstracts, the last sentences of many others.
+
+    Searching by patterns costs a hundred times as much a character, so it is not done where nothing can be.
+    """
+    lower = text.lower()
+    places = [at for trace in _TRACES if (at := lower.find(trace)) >= 0]
+    if not places:
+        return ""
+    if len(lower) != len(text):
+        return text
+    return text[max(text.rfind(" ", 0, max(min(places) - _LEAD, 0)), 0) :]
+
 
 _TEX_TILDE = re.compile(r"\{?\\(?:textasciitilde|string~|sim)(?:\{\})?\}?|\$\\sim\$|\\~(?:\{\})?")
 _TEX_ESCAPE = re.compile(r"\{?\\+([_%#&$-])\}?")
@@ -102,6 +165,10 @@ _ADDRESS = re.compile(
     rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w)))",
     re.I,
 )
+_MAYBE = re.compile(
+    r"https?\s*:|www\.|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|cn|be|ly|gle?|science)(?![a-z])", re.I
+)
+"""Without one of these there is no address of any form below in a text."""
 _SECOND = re.compile(r"(?<=.)https?:/|\]\(|(?<=[,;)])(?:www\.)?github\.com/", re.I)
 _CLOSING = ".,;:!?'*&=#+@"
 _PAIRS = {")": "(", "]": "["}
@@ -201,6 +268,7 @@ def _continuation(url: str, following: str) -> str:
 # --- kinds by words ----------------------------------------------------------------------------------------
 
 _PAGE = re.compile(r"project|home ?page|web ?(?:page|site)|\bpage\b|\bsite\b", re.I)
+_OFFERED = re.compile(r"\b(?:available|release|open|publish|provide|project|page|site|code|demo)\w*", re.I)
 _VENUE = re.compile(
     r"\b(?:accepted|appear(?:s|ed)?|published|presented|proceedings|conference|symposium|workshop|journal"
     r"|transactions)\b",
@@ -210,6 +278,10 @@ _CODE = re.compile(
     r"\bcodes?\b|source|implementation|repositor|\bmodels?\b|weights|checkpoint|harness|toolkit|leaderboard",
     re.I,
 )
+_VENUE_PAGE = re.compile(r"\b(?:conference|workshop|symposium|journal)(?:'s)?\s+(?:web)?(?:site|page)\b", re.I)
+_NAMED_IN_PASSING = re.compile(r"\(\s*$")
+_FRONT_PAGE = re.compile(r"https?://www\.[^/]+/?", re.I)
+"""`the JD platform (www.JD.com)` says where the data come from, and announces nothing."""
 _MEDIA = (
     ("video", re.compile(r"\b(?:demo\w*\s+)?videos?\b", re.I)),
     ("demo", re.compile(r"\bdemos?\b(?!\s+videos?)|\bplayground\b", re.I)),
@@ -236,6 +308,10 @@ def _kind_by_words(before: str, url: str, default: str) -> str:
     if default != "project" or re.search(r"/licen[cs]es?\b", url, re.I):
         return "other"
     sentence = re.split(r"[.!?;]\s+|https?://\S*", before)[-1]
+    if _VENUE_PAGE.search(sentence):
+        return "other"
+    if _NAMED_IN_PASSING.search(before) and _FRONT_PAGE.fullmatch(url) and not _OFFERED.search(sentence):
+        return "other"
     media = [kind for kind, words in _MEDIA if words.search(sentence)]
     if _PAGE.search(sentence) or _CODE.search(sentence) or len(media) > 1:
         kind = "project"  # a page that holds several things

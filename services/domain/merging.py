@@ -16,7 +16,7 @@ from typing import Any
 
 from services.domain.papers import PaperData
 
-SOURCES = ("arxiv_api", "arxiv_oai", "arxiv_rss", "hf_papers", "records", "listing", "rss")
+SOURCES = ("arxiv_api", "arxiv_oai", "arxiv_rss", "biorxiv", "hf_papers", "records", "listing", "rss")
 """Whom to believe, best first, where two sources state the same field. arXiv keeps the authors' own record;
 its API and OAI-PMH carry more fields than its RSS; Hugging Face copies arXiv's metadata; a saved listing
 shows an extract; a feed of the wild may say anything."""
@@ -57,9 +57,10 @@ class StatementData:
     data: Mapping[str, Any]
 
 
-def state(paper: PaperData, *, source: str, fallback_day: date) -> StatementData:
+def state(paper: PaperData, *, source: str, fallback_day: date, read_on: date | None = None) -> StatementData:
     """The statement `paper` makes; unset fields are left out, since a source's silence says nothing.
 
+    `read_on` is the day the source itself was asked, where it was: of two answers about one day the later counts.
     Links are kept elsewhere, but count as content: a source that only adds one has said something new.
     """
     data: dict[str, Any] = {}
@@ -78,19 +79,27 @@ def state(paper: PaperData, *, source: str, fallback_day: date) -> StatementData
             value = list(value)
         data[name] = value
     day = (paper.announced_on or (paper.updated_at.date() if paper.updated_at else None) or fallback_day).isoformat()
+    read = f" {read_on.isoformat()}" if read_on else ""
     links = sorted(f"{link.kind} {link.url}" for link in paper.links)
     return StatementData(
-        source=source, as_of=f"{paper.version or 0:04d} {day}", data=data,
+        source=source, as_of=f"{paper.version or 0:04d} {day}{read}", data=data,
         content_hash=fingerprint({**data, "links": links} if links else data),
     )  # fmt: skip
 
 
-def supersedes(new: StatementData, old_as_of: str, old_hash: str) -> bool:
-    """Whether `new` replaces what the same source said before: it is of a later day, or of the same and not the same.
+def supersedes(new: StatementData, old: StatementData) -> bool:
+    """Whether `new` replaces what the same source said before.
 
-    The same words of a later day replace the older, too: what was said in between and is read last is then out of date.
+    What is of a later day does, even when it says the same: what was said in between and is read last is then out
+    of date. Of one day, the statement with the higher counts does (they grow), then the one that says more, then
+    one chosen by its hash: a total order, so that it does not matter which is read first.
     """
-    return new.as_of > old_as_of or (new.as_of == old_as_of and new.content_hash != old_hash)
+    return _order(new) > _order(old)
+
+
+def _order(words: StatementData) -> tuple[str, int, int, int, str]:
+    data = words.data
+    return (words.as_of, data.get("upvotes") or 0, data.get("comments_count") or 0, len(data), words.content_hash)
 
 
 def compose(statements: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -127,14 +136,17 @@ def meaning(facts: Mapping[str, Any]) -> str:
 
 def fingerprint(data: Mapping[str, Any]) -> str:
     """A short stable hash of JSON-able data."""
-    text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=_plain, separators=(",", ":"))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.blake2b(_ENCODER.encode(data).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     raise TypeError(f"cannot fingerprint {type(value).__name__}")
+
+
+# Made once: `json.dumps` with settings of one's own makes a new one at each call.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=_plain, separators=(",", ":"))
 
 
 def _family(source: str) -> str:

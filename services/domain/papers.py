@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
@@ -83,6 +83,10 @@ class ParsedFeed:
     """Where the next page starts, in the upstream's own terms; `None` on the last page."""
     title: str | None = None
     """The feed's own title."""
+    day: date | None = None
+    """The day the document says it is of, for lists that show one day only."""
+    ttl: timedelta | None = None
+    """How long the feed itself asks to be left alone (RSS `ttl`, `sy:updatePeriod`)."""
     quiet: bool = False
     """True when the source says by its own means that there is nothing this time."""
     notes: tuple[str, ...] = field(default=())
@@ -104,6 +108,11 @@ class RepoFacts:
     """new, found, missing, blocked."""
     stars: int | None = None
     stars_gained_24h: int | None = None
+    stars_gained_7d: int | None = None
+    stars_gained_since: int | None = None
+    """Since the paper came out."""
+    stars_per_day: float | None = None
+    """The typical speed of the last week."""
     forks: int | None = None
     license: str | None = None
     language: str | None = None

@@ -114,11 +114,12 @@ class ValueTerm(Term):
 
     def first(self, paper: Indexed) -> Reason | None:
         for value, shown in paper.values[self.field].items():
-            if self._fits(value):
+            if self.fits(value):
                 return Reason(_SAID[self.field].format(shown))
         return None
 
-    def _fits(self, value: str) -> bool:
+    def fits(self, value: str) -> bool:
+        """Whether a folded value is the one asked for."""
         if value == self.pattern or (("*" in self.pattern or "?" in self.pattern) and glob(self.pattern, value)):
             return True
         match self.field:

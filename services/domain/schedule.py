@@ -7,7 +7,7 @@ a grid counted from 1970-01-01T00:00Z, so that any number of schedulers agree on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -174,6 +174,32 @@ def next_check_at(
     return due_at + min(max(jitter, 0.0), 1.0) * min(wait / 10, MAX_JITTER)
 
 
+def own_interval(interval: timedelta, *, per_week: float | None, ttl: timedelta | None, fixed: bool) -> timedelta:
+    """How often to ask a feed that shows only what is on it now, by its own rhythm.
+
+    `per_week` is how many entries a week it brought lately (`None`: too young to tell): it is asked four times for
+    each entry, on average, but not more often than four times its `interval` and not more seldom than a fourth of
+    it. `ttl`, the feed's own wish, holds within the same bounds. An interval that somebody chose (`fixed`) stays.
+    """
+    if fixed or (per_week is None and ttl is None):
+        return interval
+    wished = interval
+    if per_week is not None:
+        wished = timedelta(days=7) / (4 * max(per_week, 0.01))
+    wished = max(wished, ttl or wished)
+    wished = max(interval / 4, min(wished, interval * 4))
+    return max(timedelta(minutes=max(1, round(wished / timedelta(minutes=1)))), timedelta(minutes=1))
+
+
+def periods(view: str, days: Sequence[date]) -> list[str]:
+    """The batches that cover `days`, oldest first, for a source that lists by `view`: days (`2026-11-24`), weeks
+    (`2026-W48`), months (`2026-11`); any other view has one list only, the empty batch."""
+    forms = {"daily": "%Y-%m-%d", "weekly": "%G-W%V", "monthly": "%Y-%m"}
+    if view not in forms:
+        return [""]
+    return list(dict.fromkeys(day.strftime(forms[view]) for day in days))
+
+
 def days_due(*, today: date, complete_until: date | None, history_days: int, backfill_days: int) -> list[date]:
     """Which days to ask a source that lists by day for, oldest first.
 
@@ -211,6 +237,38 @@ def expected_quiet(day: date) -> bool:
         return True
     closed_on = day - (3 * _DAY if day.weekday() == 0 else _DAY)
     return closed_on in ARXIV_HOLIDAYS
+
+
+_CLOSING = time(14, 0)
+_EASTERN = ZoneInfo("America/New_York")
+
+
+def submission_window(day: date) -> tuple[datetime, datetime]:
+    """The submissions (UTC, from and until) that arXiv's list dated `day` is made of.
+
+    Batches are closed at 14:00 Eastern; the list's batch is the one closed last before it, and begins where the one
+    before that was closed. Raises `InvalidInput` for a day whose list is empty.
+    """
+    if expected_quiet(day):
+        raise InvalidInput(f"arXiv announces nothing on {day}")
+    until = _closed_before(day)
+    return _closing_moment(_closed_before(until)), _closing_moment(until)
+
+
+def _closed_before(day: date) -> date:
+    closed_on = day - _DAY
+    while closed_on.weekday() >= 5 or closed_on in ARXIV_HOLIDAYS:
+        closed_on -= _DAY
+    return closed_on
+
+
+def _closing_moment(day: date) -> datetime:
+    return datetime.combine(day, _CLOSING, _EASTERN).astimezone(UTC)
+
+
+def arxiv_day(moment: datetime) -> date:
+    """The date arXiv's lists carry at a moment: they begin at midnight in New York."""
+    return moment.astimezone(_EASTERN).date()
 
 
 def announcement_days(start: date, end: date) -> list[date]:

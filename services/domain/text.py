@@ -45,9 +45,12 @@ def strip_invisible(value: str) -> str:
 
 def clean(value: str, *, limit: int = 20_000) -> str:
     """Plain text from any text: NFC, nothing invisible, single spaces, trimmed, at most `limit` characters."""
-    if not (value.isascii() and value.replace("\n", " ").isprintable()):  # most text needs neither
-        value = unicodedata.normalize("NFC", _INVISIBLE.sub("", value))
-    return " ".join(value.split())[: max(limit, 0)].rstrip()
+    text = value.replace("\n", " ")
+    if text.isascii() and text.isprintable():  # most text: there is nothing to look for but double spaces
+        text = " ".join(text.split()) if "  " in text else text.strip(" ")
+    else:
+        text = " ".join(unicodedata.normalize("NFC", _INVISIBLE.sub("", value)).split())
+    return text if len(text) <= limit else text[: max(limit, 0)].rstrip()
 
 
 def clean_html(value: str, *, limit: int = 20_000) -> str:
@@ -87,6 +90,8 @@ def safe_url(value: str) -> str | None:
     backslashes and the delimiters `<`, `>` and `"` are refused, as is anything over `MAX_URL` characters.
     """
     url = value.strip()
+    if len(url) < 250 and _PLAIN_URL.fullmatch(url):  # the usual one, of which nothing would be changed
+        return url
     if not url or len(url) > MAX_URL or re.search(r"[\s<>\"\\`]", url) or _INVISIBLE.search(url):
         return None
     try:
@@ -103,6 +108,9 @@ def safe_url(value: str) -> str | None:
     return parts._replace(scheme=parts.scheme.lower(), netloc=netloc).geturl()
 
 
+_PLAIN_URL = re.compile(
+    r"https?://[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+(?:/[A-Za-z0-9._~/-]*)?"
+)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 
 

@@ -17,7 +17,7 @@ _GENERIC = re.compile(
     r"|call for papers|book reviews?|list of (?:authors|contributors|reviewers)"
     r"|thanks? to (?:our )?reviewers|(?:daily|weekly) papers?"
 )
-"""Standing names of what journals print beside papers, as `_words` joins them."""
+"""Standing names of what journals print beside papers, as `title_words` gives them."""
 
 
 @lru_cache(maxsize=8192)  # a page's titles are asked for again at each step of storing it
@@ -29,28 +29,30 @@ def title_fingerprint(title: str, beside: str = "") -> str:
     names of journal matter. `beside` (first author, year, how the abstract begins) makes such a title usable;
     it is left out of account where the title is enough, so that sources which know less still agree.
     """
-    words = _words(title)
+    words = title_words(title)
     letters = "".join(words)
     if not letters:
         return ""
     if not _identifies(words):
-        also = "".join(_words(beside))
+        also = "".join(title_words(beside))
         if not also:
             return ""
         letters = f"{letters}\n{also}"
     return hashlib.sha256(letters.encode("utf-8")).hexdigest()[:32]
 
 
-def _words(text: str) -> list[str]:
+@lru_cache(maxsize=8192)
+def title_words(text: str) -> tuple[str, ...]:
+    """The words of a title for comparing: TeX made legible, lower case, without accents or punctuation."""
     plain = latex_to_text(text)
     if plain.isascii():
-        return re.findall(r"[^\W_]+", plain.lower())
+        return tuple(re.findall(r"[^\W_]+", plain.lower()))
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", plain).casefold())
     bare = "".join(c for c in folded if not unicodedata.combining(c))
-    return re.findall(r"[^\W_]+", bare)
+    return tuple(re.findall(r"[^\W_]+", bare))
 
 
-def _identifies(words: list[str]) -> bool:
+def _identifies(words: tuple[str, ...]) -> bool:
     if all(word.isascii() for word in words):
         letters, count = sum(map(len, words)), len(words)
     else:

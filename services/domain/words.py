@@ -59,9 +59,9 @@ _JOINERS = re.compile(_JOINER)
 
 def fold(text: str) -> str:
     """`text` without case, accents and compatibility forms; TeX is not touched (see `words_of`)."""
-    text = strip_invisible(text)
     if text.isascii():
-        return text.lower()
+        return (text if text.isprintable() else strip_invisible(text)).lower()
+    text = strip_invisible(text)
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return unicodedata.normalize("NFC", _ACCENTS.sub("", folded).translate(_PLAIN))
 
@@ -70,10 +70,8 @@ def compounds(text: str) -> list[tuple[str, ...]]:
     """The words of a folded text; a hyphenated (or dotted) word is a tuple of its parts."""
     pattern = _ASCII_COMPOUND if text.isascii() else _COMPOUND
     return [
-        tuple(part[:MAX_WORD] for part in _JOINERS.split(found[0]))
-        if _JOINERS.search(found[0])
-        else (found[0][:MAX_WORD],)
-        for found in pattern.finditer(text)
+        (word[:MAX_WORD],) if word.isalnum() else tuple([part[:MAX_WORD] for part in _JOINERS.split(word)])
+        for word in pattern.findall(text)
     ]
 
 
@@ -91,11 +89,25 @@ class Words:
         return [span for known, spans in self.places.items() if word.fits(known) for span in spans]
 
 
+_SINGLE: list[Span] = [(at, at + 1) for at in range(MAX_WORDS)]
+"""The places of words that stand alone, made once: a paper has hundreds."""
+
+
 def words_of(text: str) -> Words:
     """The words of a title, an abstract, a name: TeX made legible, folded, cut, placed."""
     places: dict[str, list[Span]] = {}
     at = 0
     for parts in compounds(fold(_without_tex(text))):
+        if len(parts) == 1:  # nearly all
+            spans = places.get(parts[0])
+            if spans is None:
+                places[parts[0]] = [_SINGLE[at]]
+            else:
+                spans.append(_SINGLE[at])
+            at += 1
+            if at >= MAX_WORDS:
+                break
+            continue
         for offset, part in enumerate(parts):
             places.setdefault(part, []).append((at + offset, at + offset + 1))
         for first, last in _joins(len(parts)):
@@ -104,6 +116,23 @@ def words_of(text: str) -> Words:
         if at >= MAX_WORDS:
             break
     return Words(text, places)
+
+
+def in_order(text: str) -> tuple[list[str], list[str]]:
+    """The words of `words_of` without their places: those that stand alone, in order; then the joined ones, once."""
+    folded = fold(_without_tex(text))
+    ordered: list[str] = []
+    joined: dict[str, None] = {}
+    for word in (_ASCII_COMPOUND if folded.isascii() else _COMPOUND).findall(folded):
+        if word.isalnum():
+            ordered.append(word[:MAX_WORD])
+        else:
+            parts = [part[:MAX_WORD] for part in _JOINERS.split(word)]
+            ordered += parts
+            joined |= dict.fromkeys("".join(parts[first:last])[:MAX_WORD] for first, last in _joins(len(parts)))
+        if len(ordered) >= MAX_WORDS:
+            break
+    return ordered, list(joined)
 
 
 # Accents and letters of TeX need its own reader; the rest of it is markup around words, which is dropped here in

@@ -18,7 +18,17 @@ from sqlmodel import Session
 from services.domain.errors import LeaseLost, NotFound
 from services.domain.jobs import STAGES, Claim
 from services.domain.retries import RetryPolicy, counts_as_attempt, error_signature, retry_in
-from services.pipeline import enrich, fetch, housekeeping, notify, parse, schedule, send
+from services.pipeline import (
+    enrich,
+    fetch,
+    housekeeping,
+    notices,
+    notify,
+    parse,
+    recheck,
+    schedule,
+    send,
+)
 from services.runtime import Runtime
 from services.storage import jobs
 
@@ -48,6 +58,8 @@ HANDLERS: Mapping[str, Handler] = {
     "enrich_repos": Handler(enrich.enrich_repos, enrich.enrich_failed, RetryPolicy(attempts=6, factor=3)),
     "compose_edition": Handler(notify.compose_edition, _nothing, RetryPolicy(attempts=8, max_wait=HOUR)),
     "send_deliveries": Handler(send.send_deliveries, send.send_failed, RetryPolicy(attempts=10, max_wait=2 * HOUR)),
+    "send_notice": Handler(notices.send_notice, _nothing, RetryPolicy(attempts=10, max_wait=HOUR)),
+    "recheck_papers": Handler(recheck.recheck_papers, recheck.recheck_failed, RetryPolicy(attempts=5, max_wait=HOUR)),
     "housekeeping": Handler(housekeeping.keep_house, _nothing, RetryPolicy(attempts=3, max_wait=HOUR)),
 }
 """Every kind of job there is. The first wait is `BROADSHEET_RETRY_FIRST_S`."""
@@ -62,10 +74,13 @@ def claim_next(
 ) -> Claim | None:
     """Claim a job: the one asked for, or the most urgent of the stages."""
     with rt.writing() as session:
-        return jobs.claim(
+        claim = jobs.claim(
             session, now=rt.now(), lease=rt.lease(), worker=rt.worker, job_id=job_id, stages=stages,
             overdue_since=overdue_since,
         )  # fmt: skip
+        rt.checkpoint("claim.written")
+    rt.checkpoint("claim.committed")
+    return claim
 
 
 def run_job(rt: Runtime, claim: Claim) -> str:
@@ -109,6 +124,8 @@ def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, 
                     session, claim, now=now, due_at=now + wait, error=words, signature=error_signature(error),
                     traceback=trace if counts else "", counts=counts,
                 )  # fmt: skip
+            rt.checkpoint("failure.written")
+        rt.checkpoint("failure.committed")
     except LeaseLost as lost:
         log.warning("job.lost", why=str(lost))
         return "lost"
@@ -159,7 +176,7 @@ def run_until_idle(
         for helper in helpers:
             helper.join()
         with rt.reading() as session:
-            next_at = jobs.next_due_at(session)
+            next_at = jobs.next_due_at(session, stages=stages)
         now = rt.now()
         if next_at is None or next_at > deadline:
             return counted

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlmodel import Session
 
+from services.domain.events import RepoState, repo_events, stars_jumped
 from services.domain.jobs import Claim
-from services.domain.repos import AskedRepo, RepoAnswer, next_check
+from services.domain.repos import AskedRepo, RepoAnswer, RepoData, next_check
 from services.runtime import Runtime
-from services.storage import repos, service
+from services.storage import events, repos, service
+from services.storage.tables import Repo
 from services.upstreams.github import GitHub
 
 log = structlog.get_logger(__name__)
@@ -18,6 +20,9 @@ log = structlog.get_logger(__name__)
 HOST = "github.com"
 GATE = "api.github.com"
 GONE = ("missing", "blocked")
+
+STARS_SINCE = timedelta(days=60)
+"""How far back a jump of stars is looked for."""
 
 
 def enrich_repos(rt: Runtime, claim: Claim) -> None:
@@ -32,8 +37,10 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
     github = GitHub(
         rt.http, api_url=rt.settings.github_api_url, token=rt.settings.github_token.get_secret_value() or None
     )
+    rt.checkpoint("enrich_repos.asking")
     with rt.gate(GATE):
         result = github.get_repos([AskedRepo(slug=r.slug, host_id=r.host_id, etag=r.etag) for r in rows])
+    rt.checkpoint("enrich_repos.answered")
     by_slug = {answer.asked_slug: answer for answer in result.answers}
     counted: dict[str, int] = {}
     with rt.step(claim) as step:
@@ -46,9 +53,11 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
             misses = row.misses + 1 if row.state == state else 1
             again = next_check(state, now=step.now, age_of_paper=age, stars=row.stars, failures=misses)
             if state == "found" and answer.repo is not None:
-                repos.record_found(
+                before = _state_of(row)
+                repo_id = repos.record_found(
                     step.session, row.id, answer.repo, etag=answer.etag, now=step.now, next_check_at=again
                 )
+                _tell(step.session, repo_id, before, answer.repo, now=step.now)
             elif state == "not_modified":
                 repos.record_unchanged(step.session, row, now=step.now, next_check_at=again)
             else:
@@ -66,6 +75,25 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
     if result.retry_after is not None:
         rt.close_gate(GATE, result.retry_after)
     log.info("repos.read", asked=len(rows), **counted)
+
+
+def _state_of(row: Repo) -> RepoState:
+    return RepoState(slug=row.slug, state=row.state, stars=row.stars, license=row.license, archived=row.archived)
+
+
+def _tell(session: Session, repo_id: int, before: RepoState, repo: RepoData, *, now: datetime) -> None:
+    """Record what has become of a repository with the papers whose code it is."""
+    if before.state in GONE:
+        events.record_code_appeared(session, repo_id, now=now)
+    after = RepoState(
+        slug=repo.slug, state="found", stars=repo.stars, license=repo.license, archived=repo.archived
+    )
+    happened = list(repo_events(before, after))
+    if before.state == "found" and repo.stars != before.stars:
+        stars = repos.readings(session, [repo_id], since=now - STARS_SINCE).get(repo_id, [])
+        jumped = stars_jumped(repo.slug, stars, now)
+        happened += [jumped] if jumped else []
+    events.record_of_repo(session, repo_id, happened, now=now)
 
 
 def _state(host_id: str | None, answer: RepoAnswer) -> str:

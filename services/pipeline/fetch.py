@@ -7,19 +7,23 @@ gate → GET with validators → 200: keep the bytes, add the parse job
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlmodel import Session
 
 from services.domain.errors import RateLimited
-from services.domain.feeds import FeedInfo
+from services.domain.feeds import FeedInfo, FeedRequest
 from services.domain.jobs import Claim, NewJob
 from services.domain.schedule import next_check_at
+from services.pipeline import ledger, notices
 from services.runtime import Runtime, Step
-from services.storage import documents, feeds
+from services.storage import documents, feeds, service
 from services.storage.tables import Feed
 from services.upstreams import kinds
+from services.upstreams.headers import parse_allowance
 from services.upstreams.http import Fetched, NotModified, Validators
 
 log = structlog.get_logger(__name__)
@@ -32,28 +36,41 @@ def fetch_feed(rt: Runtime, claim: Claim) -> None:
         if feed is None or feed.retired:
             feed = None
         else:
-            upstream = kinds.for_kind(feed.kind)
-            request = upstream.request(
-                info(feed), rt.urls, batch=claim.payload["batch"], cursor=claim.payload["cursor"] or None
-            )
-            kept = documents.validators(session, request.url)
+            request = _request(feed, rt, claim.payload)
+            kept = None if request.fresh else documents.validators(session, request.url)
     if feed is None:
         with rt.step(claim):
             log.info("feed.gone", feed_id=claim.payload["feed_id"])
         return
     known = Validators(etag=kept.etag, last_modified=kept.last_modified) if kept else None
+    rt.checkpoint("fetch_feed.asking")
     answer = rt.get(request, known)
+    rt.checkpoint("fetch_feed.answered")
     with rt.step(claim) as step:
         if isinstance(answer, NotModified):
-            _repeat_page(step, feed, request.url, kept.document_id if kept else None)
+            fetch_id = _repeat_page(step, feed, request.url, kept.document_id if kept else None)
+            _feed_answered(step, feed, answer, rt)
+            feed_is_well(rt, step.session, feed)
+            ledger.sum_up(step.session, feed, fetch_id, now=step.now)
         else:
             _keep_page(step, feed, request.url, answer)
-        _feed_answered(step, feed, answer, rt)
+            _feed_answered(step, feed, answer, rt)
+        record_quota(step.session, request.gate, answer, now=step.now)
     log.info(
         "feed.fetched", feed=feed.name, batch=claim.payload["batch"], cursor=claim.payload["cursor"],
         status=304 if isinstance(answer, NotModified) else answer.status,
         bytes=0 if isinstance(answer, NotModified) else len(answer.body),
     )  # fmt: skip
+
+
+def _request(feed: Feed, rt: Runtime, payload: Mapping[str, Any]) -> FeedRequest:
+    """What a page job asks for: of the feed's own kind, or by the way that still shows a day it no longer does."""
+    asked, batch = info(feed), payload["batch"]
+    if payload.get("via"):
+        elsewhere = kinds.for_kind(feed.kind).elsewhere
+        assert elsewhere is not None
+        asked, batch = elsewhere(asked, date.fromisoformat(batch)), ""
+    return kinds.for_kind(asked.kind).request(asked, rt.urls, batch=batch, cursor=payload["cursor"] or None)
 
 
 def fetch_failed(session: Session, claim: Claim, error: BaseException, rt: Runtime, final: bool) -> None:
@@ -68,13 +85,31 @@ def fetch_failed(session: Session, claim: Claim, error: BaseException, rt: Runti
             session, _ledger(feed, claim, state="failed", fetched_at=now, status=getattr(error, "status", None),
                              error=str(error)[:2000])
         )  # fmt: skip
-    feeds.update_feed(
-        session, feed.id, failures=feed.failures + (0 if waiting else 1), last_error=str(error)[:2000],
-        last_fetched_at=now,
-    )  # fmt: skip
+        ledger.failed(session, feed, claim.payload["batch"], str(error), now=now)
+    failures = feed.failures + (not waiting)
+    feeds.update_feed(session, feed.id, failures=failures, last_error=str(error)[:2000], last_fetched_at=now)
     if getattr(error, "status", None) == 410:
         # Gone is their word for "for ever": no more asking, but the history stays.
         feeds.update_feed(session, feed.id, retired=True)
+        notices.feed_retired(rt, session, feed)
+    elif not waiting:
+        notices.feed_failed(rt, session, feed, failures=failures, error=str(error))
+
+
+def feed_is_well(rt: Runtime, session: Session, feed: Feed) -> None:
+    """An answer was read to its end: the count of failures begins anew, and whoever was told of them hears of it."""
+    feeds.update_feed(session, feed.id or 0, failures=0, last_error=None)
+    notices.feed_healed(rt, session, feed)
+
+
+def record_quota(session: Session, gate: str, answer: Fetched | NotModified, *, now: datetime) -> None:
+    """Write down what a host said is left of our allowance, where it says so."""
+    left = parse_allowance(answer.headers)
+    if left is not None:
+        service.record_quota(
+            session, gate, limit=left.limit or left.remaining, remaining=left.remaining,
+            reset_at=now + left.resets_in, now=now,
+        )  # fmt: skip
 
 
 def info(feed: Feed) -> FeedInfo:
@@ -82,19 +117,24 @@ def info(feed: Feed) -> FeedInfo:
     return FeedInfo(name=feed.name, kind=feed.kind, url=feed.url, params=feed.params)
 
 
-def page_job(feed_id: int, feed_name: str, *, slot: str, batch: str = "", cursor: str = "") -> NewJob:
-    """The job that fetches one page; its key makes a page of a slot one job, whoever adds it."""
+def page_job(
+    feed_id: int, feed_name: str, *, slot: str, batch: str = "", cursor: str = "", via: str = ""
+) -> NewJob:
+    """The job that fetches one page; its key makes a page of a slot one job, whoever adds it.
+
+    `via` names the kind that is asked in place of the feed's own (see `Upstream.elsewhere`).
+    """
     return NewJob(
         kind="fetch_feed",
         key=" ".join(part for part in (feed_name, slot, batch, cursor) if part),
-        payload={"feed_id": feed_id, "slot": slot, "batch": batch, "cursor": cursor},
+        payload={"feed_id": feed_id, "slot": slot, "batch": batch, "cursor": cursor} | ({"via": via} if via else {}),
     )
 
 
 def _ledger(feed: Feed, claim: Claim, **values: object) -> dict[str, object]:
     return {
         "feed_id": feed.id, "slot": claim.payload["slot"], "batch": claim.payload["batch"],
-        "cursor": claim.payload["cursor"], **values,
+        "cursor": claim.payload["cursor"], "via": claim.payload.get("via", ""), **values,
     }  # fmt: skip
 
 
@@ -113,11 +153,11 @@ def _keep_page(step: Step, feed: Feed, url: str, answer: Fetched) -> None:
     step.add([NewJob(kind="parse_document", key=f"fetch {fetch_id}", payload={"fetch_id": fetch_id})])
 
 
-def _repeat_page(step: Step, feed: Feed, url: str, document_id: int | None) -> None:
+def _repeat_page(step: Step, feed: Feed, url: str, document_id: int | None) -> int:
     """A 304 says the page is what it was: everything on it is known, and its next page is asked for."""
     before = feeds.last_parsed(step.session, document_id) if document_id is not None else None
     seen = before.seen if before else 0
-    feeds.record_fetch(
+    fetch_id = feeds.record_fetch(
         step.session,
         _ledger(
             feed, step.claim, url=url, state="parsed", status=304, document_id=document_id, fetched_at=step.now,
@@ -129,14 +169,18 @@ def _repeat_page(step: Step, feed: Feed, url: str, document_id: int | None) -> N
     if before is not None and before.next_cursor and feed.id is not None:
         payload = step.claim.payload
         step.add(
-            [page_job(feed.id, feed.name, slot=payload["slot"], batch=payload["batch"], cursor=before.next_cursor)]
-        )
+            [
+                page_job(
+                    feed.id, feed.name, slot=payload["slot"], batch=payload["batch"], cursor=before.next_cursor,
+                    via=payload.get("via", ""),
+                )
+            ]
+        )  # fmt: skip
+    return fetch_id
 
 
 def _feed_answered(step: Step, feed: Feed, answer: Fetched | NotModified, rt: Runtime) -> None:
-    values: dict[str, object] = {
-        "failures": 0, "last_error": None, "last_fetched_at": step.now, "last_success_at": step.now
-    }  # fmt: skip
+    values: dict[str, object] = {"last_fetched_at": step.now, "last_success_at": step.now}
     max_age = answer.max_age()
     interval = timedelta(minutes=feed.interval_minutes)
     if max_age is not None and step.now + max_age > feed.next_check_at and not kinds.for_kind(feed.kind).by_day:
@@ -145,7 +189,7 @@ def _feed_answered(step: Step, feed: Feed, answer: Fetched | NotModified, rt: Ru
             now=step.now, last_slot=feed.next_check_at - interval, interval=interval, failures=0, retry_after=None,
             max_age=min(max_age, timedelta(days=1)), jitter=rt.jitter(),
         )  # fmt: skip
-    if isinstance(answer, Fetched) and answer.permanent_url and feed.kind == "rss" and feed.url:
+    if answer.permanent_url and feed.kind == "rss" and feed.url:
         values["url"] = answer.permanent_url
         log.info("feed.moved", feed=feed.name, to=answer.permanent_url)
     feeds.update_feed(step.session, feed.id or 0, **values)

@@ -8,17 +8,18 @@ import structlog
 
 from services.domain.jobs import Claim
 from services.runtime import Runtime
-from services.storage import documents, jobs, service
+from services.storage import documents, jobs, search_index, service
 
 log = structlog.get_logger(__name__)
 
 
 def keep_house(rt: Runtime, claim: Claim) -> None:
-    """Prune finished jobs, old documents and processes long gone."""
+    """Prune finished jobs, old documents and processes long gone; index what the search does not know yet."""
     with rt.step(claim) as step:
         pruned_jobs = jobs.prune(step.session, before=step.now - timedelta(days=rt.settings.jobs_keep_days))
         pruned_documents = documents.prune(
             step.session, before=step.now - timedelta(days=rt.settings.documents_keep_days)
         )
         service.forget_heartbeats(step.session, before=step.now - timedelta(days=7))
-    log.info("house.kept", jobs=pruned_jobs, documents=pruned_documents)
+        indexed, dropped = search_index.catch_up(step.session)
+    log.info("house.kept", jobs=pruned_jobs, documents=pruned_documents, indexed=indexed, index_dropped=dropped)

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from services.digests import render
 from services.domain.digests import SourceStatus
 from services.domain.messages import Message
-from services.pipeline.views import Pick, edition_view
+from services.pipeline.views import Pick, edition_view, since_you_read
 from services.runtime import Runtime
 from services.storage import archive, editions, subscribers
 from services.storage.tables import Delivery, Edition, Subscription
@@ -40,6 +40,7 @@ def render_edition(rt: Runtime, session: Session, edition: Edition, delivery: De
         sources=[status_from_json(status) for status in edition.sources],
         composed_at=edition.composed_at,
         edition_id=edition.id,
+        since_you_read=since_you_read(session, edition.subscription_id, edition.composed_at),
     )
     message_id = delivery.message_id if delivery else PREVIEW_ID
     return render(view, message_id=message_id, list_id=list_id(rt, subscription))

@@ -17,16 +17,18 @@ from sqlmodel import Session
 from services.digests import render
 from services.domain.deliveries import expires_at, message_id
 from services.domain.errors import NotYet
+from services.domain.feedback import shut_out
 from services.domain.indexed import Indexed
 from services.domain.jobs import Claim
 from services.domain.messages import Message
 from services.domain.papers import PaperFacts
 from services.domain.queries import parse_query
-from services.domain.ranking import rank, reasons
+from services.domain.ranking import reasons
 from services.domain.schedule import period_length
+from services.pipeline import feedback
 from services.pipeline.messages import PREVIEW_ID, list_id, mail_domain, status_to_json
 from services.pipeline.send import send_job
-from services.pipeline.views import Pick, edition_view, local_day, source_statuses
+from services.pipeline.views import Pick, edition_view, local_day, since_you_read, source_statuses
 from services.runtime import Runtime
 from services.storage import archive, deliveries, editions, feeds, subscribers
 from services.storage.tables import Subscriber, Subscription
@@ -56,6 +58,7 @@ def compose_edition(rt: Runtime, claim: Claim) -> None:
         waiting = [] if hurry else feeds.busy(session, subscription.feeds, now=rt.now())
     if waiting:
         raise NotYet(f"waiting for {', '.join(waiting)}", retry_after=LOOK_AGAIN)
+    rt.checkpoint("compose_edition.ready")
     with rt.step(claim) as step:
         if subscription.state == "removed" or subscriber.state != "active":
             log.info("edition.skipped", why=f"{subscription.state}/{subscriber.state}")
@@ -150,15 +153,25 @@ def choose(rt: Runtime, session: Session, subscription: Subscription) -> tuple[l
     ids = archive.ids(session, first_seen_after=after, feeds=subscription.feeds, not_had_by=subscription.id)
     query = parse_query(subscription.query)
     papers = [Indexed(paper) for paper in archive.load(session, ids, now=now) if not paper.withdrawn]
-    matching = {indexed.paper.id: indexed for indexed in papers if query.matches(indexed)}
+    muted = feedback.mutes(session, subscription.id or 0)
+    matching = {
+        indexed.paper.id: indexed for indexed in papers if query.matches(indexed) and not shut_out(indexed, muted)
+    }
     late_before = last.composed_at.date() - LATE if last else None
+    ordered = feedback.order(
+        session, subscription.id or 0, [indexed.paper for indexed in matching.values()], query, now=now
+    )
     picks = [
         Pick(
-            paper=paper,
-            why=why(paper, query.explain(matching[paper.id]), now),
-            late=late_before is not None and paper.announced_on is not None and paper.announced_on < late_before,
+            paper=choice.paper,
+            why=why(choice.paper, (*choice.why, *query.explain(matching[choice.paper.id])), now),
+            late=(
+                late_before is not None
+                and choice.paper.announced_on is not None
+                and choice.paper.announced_on < late_before
+            ),
         )
-        for paper in rank([indexed.paper for indexed in matching.values()], now=now)[: subscription.budget]
+        for choice in ordered[: subscription.budget]
     ]
     return picks, len(matching), len(papers)
 
@@ -185,5 +198,6 @@ def preview(rt: Runtime, subscription_id: int) -> Message:
             sources=source_statuses(session, subscription.feeds, since=now - timedelta(days=1)),
             composed_at=now,
             edition_id=None,
+            since_you_read=since_you_read(session, subscription_id, now),
         )
         return render(view, message_id=PREVIEW_ID, list_id=list_id(rt, subscription))

@@ -6,7 +6,7 @@ bytes → upstream.parse → entries and rejections → one transaction: papers,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
@@ -15,7 +15,9 @@ from sqlmodel import Session
 from services.domain.feeds import DocumentInfo
 from services.domain.jobs import REPOS_A_JOB, Claim, NewJob
 from services.domain.papers import PaperData, ParsedFeed, Rejected
-from services.pipeline.fetch import page_job
+from services.pipeline import ledger, notices
+from services.pipeline.fetch import feed_is_well, page_job
+from services.pipeline.recheck import papers_to_recheck
 from services.runtime import Runtime
 from services.storage import documents, feeds, papers
 from services.storage.papers import Stored
@@ -33,16 +35,33 @@ def parse_document(rt: Runtime, claim: Claim) -> None:
         assert feed is not None
         assert fetch.document_id is not None
         body, content_type = documents.read(session, fetch.document_id)
+    kind = fetch.via or feed.kind
     about = DocumentInfo(
-        feed=feed.name, kind=feed.kind, url=fetch.url, content_type=content_type, fetched_at=fetch.fetched_at,
+        feed=feed.name, kind=kind, url=fetch.url, content_type=content_type, fetched_at=fetch.fetched_at,
         batch=fetch.batch, cursor=fetch.cursor or None,
     )  # fmt: skip
-    parsed = kinds.for_kind(feed.kind).parse(body, about)
+    rt.checkpoint("parse_document.read")
+    parsed = kinds.for_kind(kind).parse(body, about)
+    rt.checkpoint("parse_document.parsed")
     with rt.step(claim) as step:
-        stored, rejected = store(step.session, parsed, feed=feed, day=day_of(about), now=step.now)
+        stored, rejected = store(
+            step.session, parsed, feed=feed, day=day_of(about), now=step.now, source=fetch.via or None,
+            read_on=fetch.fetched_at.date(),
+        )  # fmt: skip
         record(step.session, fetch.id or 0, parsed, stored, rejected, now=step.now)
         if parsed.next_cursor and feed.id is not None:
-            step.add([page_job(feed.id, feed.name, slot=fetch.slot, batch=fetch.batch, cursor=parsed.next_cursor)])
+            following = page_job(
+                feed.id, feed.name, slot=fetch.slot, batch=fetch.batch, cursor=parsed.next_cursor, via=fetch.via
+            )
+            step.add([following])
+        feed_is_well(rt, step.session, feed)
+        ttl = round(parsed.ttl / timedelta(minutes=1)) if parsed.ttl else None
+        if ttl != feed.ttl_minutes:
+            feeds.update_feed(step.session, feed.id or 0, ttl_minutes=ttl)
+        came = ledger.Came(parsed=parsed, paper_ids=stored.paper_ids, new=stored.new)
+        ledger.sum_up(step.session, feed, fetch.id or 0, now=step.now, came=came)
+        if kind == "hf_papers":
+            papers_to_recheck(step.session, stored.paper_ids, feed_id=feed.id or 0, day=day_of(about), now=step.now)
         step.add(enrich_jobs(stored.new_repo_ids, f"fetch {fetch.id}"))
     log.info(
         "document.parsed", feed=feed.name, batch=fetch.batch, seen=parsed.seen, new=stored.new,
@@ -58,7 +77,10 @@ def parse_failed(session: Session, claim: Claim, error: BaseException, rt: Runti
     feeds.complete_fetch(session, claim.payload["fetch_id"], [], state="failed", error=str(error)[:2000])
     feed = feeds.by_id(session, fetch.feed_id)
     if feed is not None and feed.id is not None:
-        feeds.update_feed(session, feed.id, failures=feed.failures + 1, last_error=str(error)[:2000])
+        failures = feed.failures + 1
+        feeds.update_feed(session, feed.id, failures=failures, last_error=str(error)[:2000])
+        ledger.failed(session, feed, fetch.batch, str(error), now=rt.now())
+        notices.feed_failed(rt, session, feed, failures=failures, error=str(error))
     log.warning("document.malformed", fetch=claim.payload["fetch_id"], error=str(error), at=rt.now().isoformat())
 
 
@@ -78,9 +100,19 @@ def source_of(feed: Feed) -> str:
 
 
 def store(
-    session: Session, parsed: ParsedFeed, *, feed: Feed, day: date, now: datetime, source: str | None = None
+    session: Session,
+    parsed: ParsedFeed,
+    *,
+    feed: Feed,
+    day: date,
+    now: datetime,
+    source: str | None = None,
+    read_on: date | None = None,
 ) -> tuple[Stored, list[Rejected]]:
-    """Store a page. If the database refuses it, the page is halved until the entry it cannot take is alone."""
+    """Store a page. If the database refuses it, the page is halved until the entry it cannot take is alone.
+
+    `read_on` is the day the source itself was asked; a recording that is imported has none.
+    """
     rejected = list(parsed.rejected)
     total = Stored()
 
@@ -90,7 +122,7 @@ def store(
         try:
             with session.begin_nested():
                 done = papers.store_page(
-                    session, entries, feed=feed, source=source or source_of(feed), day=day, now=now
+                    session, entries, feed=feed, source=source or source_of(feed), day=day, now=now, read_on=read_on
                 )
         except (StatementError, UnicodeError, OverflowError) as error:
             if len(entries) == 1:
@@ -105,7 +137,7 @@ def store(
             attempt(entries[:middle])
             attempt(entries[middle:])
             return
-        for name in ("new", "changed", "known", "merged"):
+        for name in ("new", "changed", "known", "merged", "alike", "events"):
             setattr(total, name, getattr(total, name) + getattr(done, name))
         total.paper_ids += done.paper_ids
         total.new_repo_ids += done.new_repo_ids

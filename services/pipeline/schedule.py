@@ -8,19 +8,21 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 from sqlmodel import Session
 
-from services.domain.feeds import batch_is_closed
+from services.domain.batches import settled
 from services.domain.jobs import Hint, NewJob
-from services.domain.schedule import days_due, next_check_at, next_edition_at, period_of
+from services.domain.schedule import days_due, next_check_at, next_edition_at, own_interval, period_of, periods
+from services.pipeline import ledger
 from services.pipeline.fetch import page_job
 from services.pipeline.parse import enrich_jobs
+from services.pipeline.recheck import recheck_jobs
 from services.runtime import Runtime
-from services.storage import feeds, jobs, repos, service, subscribers
+from services.storage import batches, feeds, jobs, rechecks, repos, service, subscribers
 from services.storage.tables import Feed
 from services.upstreams import kinds
 
 log = structlog.get_logger(__name__)
 
-SLOTS = {"repos": timedelta(minutes=10), "housekeeping": timedelta(hours=6)}
+SLOTS = {"repos": timedelta(minutes=10), "papers": timedelta(minutes=10), "housekeeping": timedelta(hours=6)}
 """Recurring work that is no feed's and no subscriber's, and how often it comes."""
 
 
@@ -45,10 +47,15 @@ def tick(rt: Runtime) -> list[Hint]:
         due = service.take_slot(session, "repos", now=now, to=_after(now, SLOTS["repos"]))
         if due is not None and rt.settings.repo_recheck:
             new += enrich_jobs(repos.list_due(session, now=now), f"due {due:%Y-%m-%dT%H:%MZ}")
+        due = service.take_slot(session, "papers", now=now, to=_after(now, SLOTS["papers"]))
+        if due is not None and rt.settings.repo_recheck:
+            new += recheck_jobs(rechecks.list_due(session, now=now), f"due {due:%Y-%m-%dT%H:%MZ}")
         due = service.take_slot(session, "housekeeping", now=now, to=_after(now, SLOTS["housekeeping"]))
         if due is not None:
             new.append(NewJob(kind="housekeeping", key=f"{due:%Y-%m-%dT%H:%MZ}", priority=9))
         hints += jobs.add(session, new, now=now)
+        rt.checkpoint("tick.written")
+    rt.checkpoint("tick.committed")
     rt.publish(hints)
     if hints:
         log.info("schedule.ticked", added=len(hints))
@@ -80,7 +87,7 @@ def _feed_jobs(session: Session, feed: Feed, rt: Runtime, now: datetime) -> list
     """The jobs of a due feed's slot, if this scheduler is the one to take it."""
     slot = feed.next_check_at
     following = next_check_at(
-        now=now, last_slot=slot, interval=timedelta(minutes=feed.interval_minutes), failures=feed.failures,
+        now=now, last_slot=slot, interval=_interval(session, feed, now), failures=feed.failures,
         retry_after=None, max_age=None, jitter=rt.jitter(),
     )  # fmt: skip
     if not feeds.advance(session, feed, to=following):
@@ -89,34 +96,60 @@ def _feed_jobs(session: Session, feed: Feed, rt: Runtime, now: datetime) -> list
 
 
 def _pages(session: Session, feed: Feed, rt: Runtime, *, slot: str) -> list[NewJob]:
-    """The first pages of a slot: one, or one a day for sources that list by day and keep their past."""
+    """The first pages of a slot: one, or one a day for sources that list by day and keep their past; beside them
+    the days a source no longer shows and another way still does."""
     assert feed.id is not None
     if not kinds.for_kind(feed.kind).by_day:
-        return [page_job(feed.id, feed.name, slot=slot)]
+        missed = ledger.missed_days(session, feed, now=rt.now(), back=rt.settings.backfill_days)
+        return [
+            page_job(feed.id, feed.name, slot=slot),
+            *(page_job(feed.id, feed.name, slot=slot, batch=day.isoformat(), via="arxiv_api") for day in missed),
+        ]
     today = rt.now().astimezone(UTC).date()
+    view = feed.params.get("view", "daily") if feed.kind == "hf_papers" else "daily"
+    if view != "daily":
+        # Weeks and months are read while they run, and once more when they are over.
+        spans = periods(view, [today - timedelta(days=1), today])
+        return [page_job(feed.id, feed.name, slot=slot, batch=batch) for batch in spans]
     complete = _complete_until(session, feed, today)
+    # Until its first days are whole they are asked for again, however long ago they are by now.
+    since_begun = min((today - _begins_on(feed)).days, rt.settings.backfill_days)
     days = days_due(
-        today=today, complete_until=complete, history_days=feed.history_days, backfill_days=rt.settings.backfill_days
-    )
+        today=today, complete_until=complete, history_days=max(feed.history_days, since_begun),
+        backfill_days=rt.settings.backfill_days,
+    )  # fmt: skip
     return [page_job(feed.id, feed.name, slot=slot, batch=day.isoformat()) for day in days]
+
+
+def _interval(session: Session, feed: Feed, now: datetime) -> timedelta:
+    """How often the feed is asked: as somebody chose, else by its own rhythm where it shows only what is on it now."""
+    interval = timedelta(minutes=feed.interval_minutes)
+    if feed.interval_fixed or feed.kind != "rss":
+        return interval
+    ttl = timedelta(minutes=feed.ttl_minutes) if feed.ttl_minutes else None
+    return own_interval(interval, per_week=batches.per_week(session, feed.id or 0, now=now), ttl=ttl, fixed=False)
 
 
 def _complete_until(session: Session, feed: Feed, today: date) -> date | None:
     """The last day up to which every day is known to be complete; written down as it advances."""
     known = feed.complete_until
-    day = known + timedelta(days=1) if known else today - timedelta(days=max(feed.history_days - 1, 0))
+    day = known + timedelta(days=1) if known else _begins_on(feed)
     found = known
     settles_days = kinds.for_kind(feed.kind).settles_days
+    rows = batches.since(session, feed.id or 0, day.isoformat())
     while day < today:
-        rows = feeds.pages(session, feed.id or 0, batch=day.isoformat())
-        if not batch_is_closed(
-            day, [(row.state, row.fetched_at, row.next_cursor) for row in rows], settles_days=settles_days
-        ):
+        row = rows.get(day.isoformat())
+        if row is None or not settled(row.state, row.checked_at, day, settles_days=settles_days):
             break
         found, day = day, day + timedelta(days=1)
     if found != known:
         feeds.update_feed(session, feed.id or 0, complete_until=found)
     return found
+
+
+def _begins_on(feed: Feed) -> date:
+    """The first day a feed that lists by day was ever meant to bring."""
+    return feed.created_at.astimezone(UTC).date() - timedelta(days=max(feed.history_days, 0))
 
 
 def _after(now: datetime, every: timedelta) -> datetime:

@@ -73,10 +73,13 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
         with rt.writing() as session:
             jobs.check(session, claim)
             deliveries.keep_message(session, delivery_id, pack(message))
+        rt.checkpoint("send_deliveries.rendered")
 
     def intent() -> None:
+        rt.checkpoint("send_deliveries.connected")
         rt.enough_lease(claim, min(LEASE_FOR_A_SEND, rt.lease() / 2))
         _move(rt, claim, delivery_id, "sending", attempts=delivery.attempts + 1)
+        rt.checkpoint("send_deliveries.intended")
 
     channel = rt.channel(subscriber.channel, subscriber.address)
     try:
@@ -94,6 +97,7 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
         log.info("delivery.deferred", delivery=delivery_id, code=error.code, error=str(error))
         raise
     else:
+        rt.checkpoint("send_deliveries.answered")
         _move(rt, claim, delivery_id, "accepted", code=receipt.code, detail=receipt.detail[:1000], sent_at=rt.now())
         log.info("delivery.accepted", delivery=delivery_id, channel=channel.name, code=receipt.code)
 
@@ -110,6 +114,8 @@ def _move(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: object
     with rt.writing() as session:
         jobs.check(session, claim)
         deliveries.move(session, delivery_id, to, now=rt.now(), **values)
+        rt.checkpoint(f"send_deliveries.{to}_written")
+    rt.checkpoint(f"send_deliveries.{to}_committed")
 
 
 def send_failed(session: Session, claim: Claim, error: BaseException, rt: Runtime, final: bool) -> None:
@@ -117,7 +123,10 @@ def send_failed(session: Session, claim: Claim, error: BaseException, rt: Runtim
     if not final:
         return
     for delivery, _, _ in deliveries.list_all(session, edition_id=claim.payload["edition_id"]):
-        if delivery.state in {"planned", "deferred"}:
+        if delivery.state == "sending":
+            # The last try ended its worker in the window in which nobody can say.
+            deliveries.move(session, delivery.id or 0, "unknown", now=rt.now(), detail=OUTCOMES["hold"][1])
+        elif delivery.state in {"planned", "deferred"}:
             deliveries.move(
                 session,
                 delivery.id or 0,

@@ -49,8 +49,9 @@ def subscribe(
         feeds.get(session, feed)
     now = rt.now()
     subscriber = subscribers.ensure(
-        session, channel=address.channel, address=address.target, confirmed=confirmed, now=now
-    )
+        session, channel=address.channel, address=address.target, confirmed=confirmed, now=now,
+        comeback=origin == "added",
+    )  # fmt: skip
     assert subscriber.id is not None
     name = name or (query if query else "Daily Papers")
     wanted: dict[str, Any] = {
@@ -69,8 +70,8 @@ def subscribe(
         moved = (subscription.cadence, subscription.at, subscription.timezone) != (cadence, at, timezone)
         for key, value in wanted.items():
             setattr(subscription, key, value)
-        if subscription.state == "removed" and origin == "added":
-            subscription.state = "active"
+        if subscription.state == "removed" and (origin == "added" or subscription.origin == "retired"):
+            subscription.state, subscription.origin = "active", origin
         if moved or subscription.next_edition_at is None:
             subscription.next_edition_at = first_edition_at(now, cadence, at, timezone)
     session.flush()
@@ -97,4 +98,5 @@ def sync_catalogue(rt: Runtime, session: Session, catalogue: Catalogue) -> None:
         kept.add(subscription.id or 0)
     for subscription, _ in subscribers.list_subscriptions(session):
         if subscription.origin == "catalogue" and subscription.id not in kept:
-            subscribers.update_subscription(session, subscription.id or 0, state="removed")
+            # Told apart from one its reader left, which the file must not bring back.
+            subscribers.update_subscription(session, subscription.id or 0, state="removed", origin="retired")

@@ -9,15 +9,21 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
+from services.domain.batches import COMPLETE, worth_showing
 from services.domain.digests import CodeFacts, EditionItem, EditionView, SourceStatus
-from services.domain.feeds import batch_state
+from services.domain.events import KINDS, describe
 from services.domain.identifiers import paper_url, pdf_url
+from services.domain.links import is_verified
+from services.domain.momentum import is_stale
 from services.domain.papers import PaperFacts
 from services.domain.summaries import telling_sentence
 from services.domain.tokens import make_token
 from services.runtime import Runtime
-from services.storage import feeds
-from services.storage.tables import Feed, Fetch, Subscriber, Subscription
+from services.storage import batches, editions, events, feeds
+from services.storage.tables import Feed, Subscriber, Subscription
+
+LONG = 24 * 60
+"""Minutes: a feed asked more seldom than daily may well be silent for two days."""
 
 CADENCE_WORDS = {
     "instant": "as soon as a paper matches", "daily": "daily at {at}", "weekdays": "Monday to Friday at {at}",
@@ -45,6 +51,7 @@ def edition_view(
     sources: Sequence[SourceStatus],
     composed_at: datetime,
     edition_id: int | None,
+    since_you_read: Sequence[str] = (),
 ) -> EditionView:
     """The edition as data, with this subscriber's own links."""
     checked = [r.checked_at for p in picks for r in p.paper.repos if r.checked_at and r.state == "found"]
@@ -56,9 +63,10 @@ def edition_view(
         edition_date=day,
         timezone=subscription.timezone,
         composed_at=composed_at,
-        items=tuple(_item(rt, pick) for pick in picks),
+        items=tuple(_item(rt, pick, composed_at) for pick in picks),
         matched=matched,
         considered=considered,
+        since_you_read=tuple(since_you_read),
         sources=tuple(sources),
         facts_checked_at=min(checked, default=None),
         cadence=CADENCE_WORDS[subscription.cadence].format(at=subscription.at),
@@ -82,7 +90,17 @@ def _own_links(rt: Runtime, subscription: Subscription, subscriber: Subscriber) 
     }
 
 
-def _item(rt: Runtime, pick: Pick) -> EditionItem:
+def since_you_read(session: Session, subscription_id: int, until: datetime) -> tuple[str, ...]:
+    """What became of papers a subscription had, between its last edition that went out and `until`."""
+    last = editions.sent_before(session, subscription_id, until)
+    if last is None:
+        return ()
+    found = events.since_read(session, subscription_id, after=last.composed_at, until=until)
+    found.sort(key=lambda one: KINDS.index(one[0].kind) if one[0].kind in KINDS else len(KINDS))
+    return tuple(dict.fromkeys(describe(event.kind, event.detail, title) for event, title in found))
+
+
+def _item(rt: Runtime, pick: Pick, now: datetime) -> EditionItem:
     paper = pick.paper
     sentence = telling_sentence(paper.abstract) if paper.abstract else None
     return EditionItem(
@@ -96,12 +114,14 @@ def _item(rt: Runtime, pick: Pick) -> EditionItem:
         comments_count=paper.comments_count, withdrawn=paper.withdrawn, late=pick.late,
         code=tuple(
             CodeFacts(
-                slug=r.slug, url=r.url, stars=r.stars, stars_gained_24h=r.stars_gained_24h, license=r.license,
+                slug=r.slug, url=r.url, stars=r.stars, stars_gained_24h=r.stars_gained_24h,
+                stars_gained_7d=r.stars_gained_7d, stale=is_stale(r.pushed_at, now), license=r.license,
                 language=r.language, pushed_at=r.pushed_at, archived=r.archived, evidence=r.evidence,
                 checked_at=r.checked_at,
             )
             for r in paper.repos
-            if r.state in {"found", "new"}
+            # A wrong repository is worse than none: only what speaks for the paper is shown as its code.
+            if r.state in {"found", "new"} and is_verified(r.evidence)
         ),
         project_urls=tuple(x.url for x in paper.links if x.kind == "project"),
         models=_many(paper, "model"), datasets=_many(paper, "dataset"), spaces=_many(paper, "space"),
@@ -134,35 +154,38 @@ def source_statuses(session: Session, names: Sequence[str], *, since: datetime) 
 
 
 def source_status(session: Session, feed: Feed, *, since: datetime) -> SourceStatus:
-    """One feed's newest slot: its batches summed up, its worst state named."""
-    slot = feeds.latest_slot(session, feed.id or 0)
-    rows = feeds.pages(session, feed.id or 0, slot=slot) if slot else []
-    rows = [row for row in rows if row.fetched_at >= since - timedelta(days=1)] or rows
-    today = _newest_batch(rows)
-    state = batch_state([_row(r) for r in today])
-    note = feed.last_error if state in {"failed", "late"} else None
-    if state == "late" and feed.failures:
-        state = "failed"
+    """One feed's newest batch that lists anything or is in trouble (else its newest): what came of it.
+
+    A feed of which nothing has been heard since a day before `since` is late, whatever was known of it then.
+    """
+    rows = {row.batch: row for row in batches.newest(session, feed.id or 0)}
+    name = worth_showing((row.batch, row.state, row.seen) for row in rows.values())
+    if name is None:
+        return _imported(session, feed)
+    row = rows[name]
+    state, note = row.state, row.note
+    heard_at = max(row.checked_at for row in rows.values())
+    if state in COMPLETE and heard_at < since - timedelta(days=1) and feed.interval_minutes <= LONG and not feed.paused:
+        state, note = ("failed" if feed.failures else "late"), feed.last_error
+    elif state in {"failed", "late"}:
+        state, note = ("failed" if feed.failures else state), feed.last_error or note
     return SourceStatus(
-        feed=feed.name, title=feed.title, state=state,
-        announced=max((r.announced for r in today if r.announced is not None), default=None),
-        stored=sum(r.seen - r.rejected for r in today if r.state == "parsed"),
-        as_of=max((r.fetched_at for r in today), default=None), note=note,
+        feed=feed.name, title=feed.title, state=state, announced=row.announced, stored=row.seen - row.rejected,
+        as_of=row.checked_at, note=note,
     )  # fmt: skip
 
 
-def _newest_batch(rows: Sequence[Fetch]) -> list[Fetch]:
-    """Of a slot that covers several days, the newest day that lists anything (else the newest)."""
-    days = sorted({r.batch for r in rows})
-    for day in reversed(days):
-        here = [r for r in rows if r.batch == day]
-        if any(r.seen for r in here) or any(r.state != "parsed" for r in here):
-            return here
-    return [r for r in rows if r.batch == days[-1]] if days else []
-
-
-def _row(fetch: Fetch) -> tuple[str, int | None, int, int, str | None, str]:
-    return (fetch.state, fetch.announced, fetch.seen, fetch.rejected, fetch.next_cursor, fetch.cursor)
+def _imported(session: Session, feed: Feed) -> SourceStatus:
+    """A feed that was never asked: what files brought under its name, if any did."""
+    rows = feeds.pages(session, feed.id or 0, slot="import")
+    state = "late" if not rows else "complete" if any(row.seen for row in rows) else "quiet"
+    if state == "late" and feed.failures:
+        state = "failed"
+    return SourceStatus(
+        feed=feed.name, title=feed.title, state=state, stored=sum(row.seen - row.rejected for row in rows),
+        as_of=max((row.fetched_at for row in rows), default=None),
+        note=feed.last_error if state in {"failed", "late"} else None,
+    )  # fmt: skip
 
 
 def local_day(timezone: str, at: datetime) -> date:

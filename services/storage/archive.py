@@ -13,9 +13,9 @@ from sqlmodel import Session, col, select
 from services.domain.errors import NotFound
 from services.domain.identifiers import Identifier as Ident
 from services.domain.identifiers import identifiers_from_url, parse_arxiv, parse_doi
-from services.domain.links import LinkData
+from services.domain.links import EVIDENCE, LinkData
+from services.domain.momentum import Momentum, momentum
 from services.domain.papers import AuthorData, PaperFacts, RepoFacts
-from services.domain.repos import stars_gained
 from services.storage import repos as repo_rows
 from services.storage.sql import chunks
 from services.storage.tables import EditionItem, Feed, Identifier, Link, Paper, Repo, Sighting
@@ -52,18 +52,17 @@ def _load_part(session: Session, ids: Sequence[int], now: datetime) -> Iterator[
         links[link.paper_id].append(link)
     repo_ids = sorted({link.repo_id for part in links.values() for link in part if link.repo_id})
     rows = {r.id: r for part in chunks(repo_ids) for r in repo_rows.list_by_ids(session, part)}
-    stars = repo_rows.readings(session, repo_ids, since=now - timedelta(days=3))
+    stars = repo_rows.readings_with_first(session, repo_ids, since=now - timedelta(days=9))
 
     for paper in session.exec(select(Paper).where(col(Paper.id).in_(ids))):
         assert paper.id is not None
         mine = links.get(paper.id, [])
         repos: dict[int, RepoFacts] = {}
-        for link in mine:
+        for link in sorted(mine, key=lambda x: EVIDENCE.index(x.evidence) if x.evidence in EVIDENCE else 99):
             row = rows.get(link.repo_id) if link.repo_id else None
             if row is not None and row.id is not None and row.id not in repos:
-                repos[row.id] = _repo_facts(
-                    row, link.evidence, stars_gained(stars.get(row.id, []), now, timedelta(days=1))
-                )
+                speed = momentum(stars.get(row.id, []), now, published_at=paper.published_at)
+                repos[row.id] = _repo_facts(row, link.evidence, speed)
         yield PaperFacts(
             id=paper.id, key=paper.key, title=paper.title, abstract=paper.abstract,
             authors=tuple(AuthorData(**author) for author in paper.authors),
@@ -79,9 +78,11 @@ def _load_part(session: Session, ids: Sequence[int], now: datetime) -> Iterator[
         )  # fmt: skip
 
 
-def _repo_facts(row: Repo, evidence: str, gained: int | None) -> RepoFacts:
+def _repo_facts(row: Repo, evidence: str, speed: Momentum) -> RepoFacts:
     return RepoFacts(
-        slug=row.slug, url=f"https://{row.host}/{row.slug}", state=row.state, stars=row.stars, stars_gained_24h=gained,
+        slug=row.slug, url=f"https://{row.host}/{row.slug}", state=row.state, stars=row.stars,
+        stars_gained_24h=speed.gained_24h, stars_gained_7d=speed.gained_7d, stars_gained_since=speed.gained_since,
+        stars_per_day=speed.per_day,
         forks=row.forks, license=row.license, language=row.language, description=row.description,
         topics=tuple(row.topics), pushed_at=row.pushed_at, archived=row.archived, checked_at=row.checked_at,
         evidence=evidence,
@@ -139,25 +140,36 @@ def ids(
     `since` and `until` (inclusive) are days of listing; with `feeds` only papers those feeds listed;
     `not_had_by` leaves out what that subscription has had.
     """
-    query = select(Paper.id)
+    query = sa.select(col(Paper.id), col(Paper.announced_on))
     if first_seen_after is not None:
-        query = query.where(Paper.first_seen_at > first_seen_after)
-    if feeds or since is not None or until is not None:
-        seen = select(Sighting.id).where(Sighting.paper_id == Paper.id)
-        if since is not None:
-            seen = seen.where(Sighting.day >= since)
-        if until is not None:
-            seen = seen.where(Sighting.day <= until)
-        if feeds:
-            seen = seen.join(Feed, col(Feed.id) == col(Sighting.feed_id)).where(col(Feed.name).in_(feeds))
-        query = query.where(seen.exists())
+        query = query.where(col(Paper.first_seen_at) > first_seen_after)
+    query = query.where(*listed(since, until, feeds))
     if not_had_by is not None:
         query = query.where(
             ~select(EditionItem.id)
             .where(EditionItem.subscription_id == not_had_by, EditionItem.paper_id == Paper.id)
             .exists()
         )
-    return [i for i in session.exec(query.order_by(col(Paper.announced_on).desc(), col(Paper.id))) if i is not None]
+    # Ordered here: asked for the order, SQLite walks the whole archive by day instead of what the conditions leave.
+    rows = [(day.toordinal() if day else 0, paper_id) for paper_id, day in session.execute(query)]
+    return [paper_id for _, paper_id in sorted(rows, key=lambda row: (-row[0], row[1]))]
+
+
+def listed(since: date | None, until: date | None, feeds: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    """The condition that one of these feeds (any, when none is named) listed a paper on one of these days."""
+    if not feeds and since is None and until is None:
+        return []
+    seen = select(Sighting.paper_id)
+    if since is not None:
+        seen = seen.where(Sighting.day >= since)
+    if until is not None:
+        seen = seen.where(Sighting.day <= until)
+    if feeds:
+        seen = seen.join(Feed, col(Feed.id) == col(Sighting.feed_id)).where(col(Feed.name).in_(feeds))
+    if since is None and until is None:
+        return [seen.where(Sighting.paper_id == Paper.id).exists()]
+    # Days leave few papers: their list is made once, where EXISTS would be asked anew for all of the archive.
+    return [col(Paper.id).in_(seen)]
 
 
 def count(session: Session) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -44,6 +45,20 @@ def last(session: Session, subscription_id: int) -> Edition | None:
     return session.exec(
         select(Edition)
         .where(Edition.subscription_id == subscription_id)
+        .order_by(col(Edition.composed_at).desc())
+        .limit(1)
+    ).first()
+
+
+def sent_before(session: Session, subscription_id: int, moment: datetime) -> Edition | None:
+    """The newest edition of a subscription that went out before a moment: what the reader had read by then."""
+    return session.exec(
+        select(Edition)
+        .where(
+            Edition.subscription_id == subscription_id,
+            Edition.composed_at < moment,
+            col(Edition.skipped).is_(None),
+        )
         .order_by(col(Edition.composed_at).desc())
         .limit(1)
     ).first()

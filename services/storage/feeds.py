@@ -35,6 +35,10 @@ class FeedLike(Protocol):
     def paused(self) -> bool: ...
     @property
     def params(self) -> Mapping[str, str]: ...
+    @property
+    def interval_fixed(self) -> bool: ...
+    @property
+    def fresh_minutes(self) -> int | None: ...
 
 
 def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime) -> None:
@@ -46,7 +50,8 @@ def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime
     rows = [
         {
             "name": s.name, "kind": s.kind, "title": s.title, "url": s.url, "params": dict(s.params),
-            "interval_minutes": s.interval_minutes, "history_days": s.history_days, "origin": "catalogue",
+            "interval_minutes": s.interval_minutes, "interval_fixed": s.interval_fixed,
+            "fresh_minutes": s.fresh_minutes, "history_days": s.history_days, "origin": "catalogue",
             "paused": s.paused, "retired": False, "next_check_at": now, "failures": 0, "created_at": now,
         }
         for s in specs
@@ -56,7 +61,10 @@ def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime
         Feed,
         rows,
         ["name"],
-        update=["kind", "title", "url", "params", "interval_minutes", "history_days", "origin", "retired"],
+        update=[
+            "kind", "title", "url", "params", "interval_minutes", "interval_fixed", "fresh_minutes", "history_days",
+            "origin", "retired",
+        ],
     )
     gone = update(Feed).where(col(Feed.origin) == "catalogue", col(Feed.name).not_in([s.name for s in specs]))
     session.execute(gone.values(retired=True))
@@ -68,8 +76,8 @@ def add(session: Session, spec: FeedLike, *, now: datetime) -> Feed:
         raise InvalidInput(f"there is a feed {spec.name!r} already; choose another --name")
     feed = Feed(
         name=spec.name, kind=spec.kind, title=spec.title, url=spec.url, params=dict(spec.params),
-        interval_minutes=spec.interval_minutes, history_days=spec.history_days, paused=spec.paused,
-        next_check_at=now, created_at=now,
+        interval_minutes=spec.interval_minutes, interval_fixed=spec.interval_fixed, fresh_minutes=spec.fresh_minutes,
+        history_days=spec.history_days, paused=spec.paused, next_check_at=now, created_at=now,
     )  # fmt: skip
     session.add(feed)
     session.flush()
@@ -126,6 +134,11 @@ def advance(session: Session, feed: Feed, *, to: datetime) -> bool:
     return bool(moved.rowcount)  # type: ignore[attr-defined]
 
 
+def check_sooner(session: Session, feed_id: int, at: datetime) -> None:
+    """Bring the feed's next check forward to `at`, unless it comes before that anyway."""
+    session.execute(update(Feed).where(col(Feed.id) == feed_id, col(Feed.next_check_at) > at).values(next_check_at=at))
+
+
 def update_feed(session: Session, feed_id: int, **values: Any) -> None:
     """Set columns of one feed."""
     session.execute(update(Feed).where(col(Feed.id) == feed_id).values(**values))
@@ -134,8 +147,8 @@ def update_feed(session: Session, feed_id: int, **values: Any) -> None:
 def record_fetch(session: Session, row: Mapping[str, Any]) -> int:
     """Write a fetch's ledger row, or bring the one there up to date (a fetch tried again); returns its id."""
     full = {
-        "url": "", "status": None, "document_id": None, "parsed_at": None, "announced": None, "seen": 0, "new": 0,
-        "changed": 0, "known": 0, "rejected": 0, "next_cursor": None, "error": None, "notes": [], **row,
+        "via": "", "url": "", "status": None, "document_id": None, "parsed_at": None, "announced": None, "seen": 0,
+        "new": 0, "changed": 0, "known": 0, "rejected": 0, "next_cursor": None, "error": None, "notes": [], **row,
     }  # fmt: skip
     key = ["feed_id", "slot", "batch", "cursor"]
     upsert(session, Fetch, [full], key, update=[c for c in full if c not in key])
@@ -236,7 +249,8 @@ def remove(session: Session, feed: Feed) -> None:
 def ensure_import_feed(session: Session, *, name: str, kind: str, now: datetime) -> Feed:
     """The feed imported files are filed under; made paused when there is none of that name."""
     row = {
-        "name": name, "kind": kind, "title": name, "url": "", "params": {}, "interval_minutes": 60, "history_days": 0,
+        "name": name, "kind": kind, "title": name, "url": "", "params": {}, "interval_minutes": 60,
+        "interval_fixed": False, "history_days": 0,
         "origin": "added", "paused": True, "retired": False, "next_check_at": now, "failures": 0, "created_at": now,
     }  # fmt: skip
     insert_ignore(session, Feed, [row], ["name"])
@@ -247,7 +261,7 @@ def busy(session: Session, names: Sequence[str], *, now: datetime) -> list[str]:
     """Feeds (those named, else all that run) with pages due and not yet parsed: an edition may wait for them."""
     query = (
         select(Feed.name)
-        .join(Job, (col(Job.kind) == "fetch_feed") & (col(Job.key).startswith(Feed.name + " ")))
+        .join(Job, (col(Job.stage) == "fetch") & (col(Job.key).startswith(Feed.name + " ")))
         .where(col(Job.state).in_(["ready", "running"]), col(Feed.paused).is_(False), col(Feed.retired).is_(False))
     )
     unparsed = (

@@ -11,7 +11,7 @@ from sqlalchemy import func, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import LeaseLost, NotFound
-from services.domain.jobs import Claim, Hint, NewJob
+from services.domain.jobs import STAGES, Claim, Hint, NewJob
 from services.storage.engine import is_sqlite
 from services.storage.sql import insert_ignore
 from services.storage.tables import Attempt, Job
@@ -225,9 +225,11 @@ def due(session: Session, *, now: datetime, stages: Sequence[str] | None = None,
     return [Hint(row[0] or 0, row[1]) for row in session.exec(query)]
 
 
-def next_due_at(session: Session) -> datetime | None:
-    """When the earliest waiting job becomes due; `None` when nothing waits."""
-    return session.exec(select(func.min(Job.due_at)).where(Job.state == "ready")).first()
+def next_due_at(session: Session, *, stages: Sequence[str] = STAGES) -> datetime | None:
+    """When the earliest waiting job of these stages becomes due; `None` when nothing waits."""
+    return session.exec(
+        select(func.min(Job.due_at)).where(Job.state == "ready", col(Job.stage).in_(stages))
+    ).first()
 
 
 def counts(session: Session) -> dict[str, dict[str, int]]:

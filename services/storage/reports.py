@@ -65,6 +65,13 @@ def days(session: Session, *, until: date, span: timedelta, limit: int) -> list[
     return [(day, number) for day, number in rows][::-1]
 
 
+def listed_on(session: Session, since: date, until: date) -> int:
+    """How many papers were listed on those days (inclusive)."""
+    return session.exec(
+        select(func.count(func.distinct(Sighting.paper_id))).where(Sighting.day >= since, Sighting.day <= until)
+    ).one()
+
+
 def listed_by(session: Session, since: date, until: date) -> list[tuple[str, str, int]]:
     """Which feeds listed papers on those days (inclusive): (name, title, papers), most first."""
     number = func.count(func.distinct(Sighting.paper_id))
@@ -78,17 +85,6 @@ def listed_by(session: Session, since: date, until: date) -> list[tuple[str, str
         )
     )
     return [(name, title, count) for name, title, count in rows]
-
-
-def newest_papers(session: Session, *, feed_id: int | None = None, limit: int = 100) -> list[int]:
-    """Ids of the papers first seen last, newest first; with `feed_id` of those it listed."""
-    query = select(Paper.id)
-    if feed_id is not None:
-        query = query.where(
-            select(Sighting.id).where(Sighting.paper_id == Paper.id, Sighting.feed_id == feed_id).exists()
-        )
-    query = query.order_by(col(Paper.announced_on).desc(), col(Paper.first_seen_at).desc(), col(Paper.id).desc())
-    return [i for i in session.exec(query.limit(limit)) if i is not None]
 
 
 def repos_of(session: Session, paper_id: int) -> list[Repo]:

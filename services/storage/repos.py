@@ -188,4 +188,27 @@ def readings(session: Session, repo_ids: Sequence[int], *, since: datetime) -> M
     return found
 
 
+def readings_with_first(
+    session: Session, repo_ids: Sequence[int], *, since: datetime
+) -> Mapping[int, list[tuple[datetime, int]]]:
+    """As `readings`, and before them each repository's very first: what its whole gain is counted from."""
+    found = {repo_id: list(stars) for repo_id, stars in readings(session, repo_ids, since=since).items()}
+    for part in chunks(sorted(set(repo_ids))):
+        first = (
+            sa.select(col(Reading.repo_id).label("repo_id"), func.min(Reading.read_at).label("read_at"))
+            .where(col(Reading.repo_id).in_(part))
+            .group_by(col(Reading.repo_id))
+            .subquery()
+        )
+        for row in session.execute(
+            sa.select(col(Reading.repo_id), col(Reading.read_at), col(Reading.stars)).join(
+                first, sa.and_(first.c.repo_id == Reading.repo_id, first.c.read_at == Reading.read_at)
+            )
+        ):
+            known = found.setdefault(row.repo_id, [])
+            if not known or known[0][0] > row.read_at:
+                known.insert(0, (row.read_at, row.stars))
+    return found
+
+
 DAY = timedelta(days=1)

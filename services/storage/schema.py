@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlmodel import SQLModel
 
 from services.domain.errors import InvalidInput
-from services.storage import tables
+from services.storage import search_index, tables
 
 FOLDER = Path(__file__).with_name("migrations")
 ADVISORY_LOCK = 0x62726F61647368  # "broadsh": one number for all processes that migrate
@@ -34,6 +34,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        search_index.ensure(connection)
         return before, newest
 
 
@@ -43,9 +44,9 @@ def current(connection: Connection) -> str | None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the database has the newest schema."""
+    """Whether the database has the newest schema, and the search index in its present form."""
     with engine.connect().execution_options(broadsheet_reads=True) as connection:
-        return current(connection) == head()
+        return current(connection) == head() and search_index.is_there(connection)
 
 
 def head() -> str:
@@ -59,7 +60,8 @@ def difference(engine: Engine) -> list[object]:
     """What the tables in code have that the database has not, or the other way round; empty when they agree."""
     assert tables.Paper.__tablename__ in SQLModel.metadata.tables
     with engine.connect() as connection:
-        return list(compare_metadata(MigrationContext.configure(connection), SQLModel.metadata))
+        context = MigrationContext.configure(connection, opts={"include_object": search_index.include_object})
+        return list(compare_metadata(context, SQLModel.metadata))
 
 
 def _known() -> set[str]:

@@ -10,9 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
+from services.storage.engine import is_sqlite
 from services.storage.sql import insert_ignore, upsert
 from services.storage.tables import Gate, Heartbeat, Quota, Slot
 
+BREAKER_AFTER = 5
+"""Calls in a row without any answer after which a host is left alone for a while."""
+FIRST_PAUSE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(minutes=30)
 ASK_AGAIN = timedelta(milliseconds=200)
 """How soon to look again whether a gate that somebody holds has been left."""
 
@@ -46,12 +51,24 @@ def list_slots(session: Session) -> list[Slot]:
 def enter_gate(
     session: Session, name: str, *, interval: timedelta, now: datetime, holder: str = "", hold: timedelta = timedelta(0)
 ) -> datetime | None:
-    """Go through a gate, or learn when to ask again; `None` means: go.
+    """Go through a gate, or learn when to ask again; `None` means: go. See `try_gate`."""
+    return try_gate(session, name, interval=interval, now=now, holder=holder, hold=hold)[1]
+
+
+def try_gate(
+    session: Session, name: str, *, interval: timedelta, now: datetime, holder: str = "",
+    hold: timedelta = timedelta(0), probe: timedelta = timedelta(0),
+) -> tuple[int, datetime | None]:
+    """Go through a gate, or learn when to ask again (`None` means: go), beside the host's silences in a row.
 
     Whoever goes keeps others out for `interval`, and with `hold` until `leave_gate` as well (at most that long, so
-    that a caller that dies does not close the gate for ever). One statement decides, whoever else is asking.
-    """
-    insert_ignore(session, Gate, [{"name": name, "free_at": now, "calls": 0, "holder": ""}], ["name"])
+    that a caller that dies does not close the gate for ever). A host that was silent too often is tried by one
+    caller alone, for `probe` at most. One statement decides, whoever else is asking.
+    """  # fmt: skip
+    insert_ignore(session, Gate, [_gate(name, now)], ["name"])
+    held_until: Any = now + hold if hold else None
+    if probe:
+        held_until = sa.case((col(Gate.failures) >= BREAKER_AFTER, now + max(hold, probe)), else_=held_until)
     entered = session.execute(
         update(Gate)
         .where(
@@ -63,16 +80,49 @@ def enter_gate(
             free_at=now + interval,
             calls=col(Gate.calls) + 1,
             holder=holder,
-            held_until=now + hold if hold else None,
+            held_until=held_until,
         )
-        .returning(col(Gate.name))
+        .returning(col(Gate.failures))
     ).first()
     if entered is not None:
-        return None
+        return int(entered[0]), None
     gate = session.exec(select(Gate).where(Gate.name == name)).one()
     # Who holds the gate may leave any moment: ask again soon, but not before the interval is over.
     held_until = min(gate.held_until, now + ASK_AGAIN) if gate.held_until is not None else now
-    return max(gate.free_at, held_until)
+    return gate.failures, max(gate.free_at, held_until)
+
+
+def stands_open(session: Session, name: str, *, now: datetime) -> bool:
+    """Whether anybody may go through a gate now, its host having been heard from when it was last called."""
+    gate = session.exec(
+        select(Gate.free_at, Gate.held_until, Gate.failures).where(Gate.name == name)
+    ).first()
+    if gate is None:
+        return True
+    free_at, held_until, failures = gate
+    return failures == 0 and free_at <= now and (held_until is None or held_until <= now)
+
+
+def _gate(name: str, free_at: datetime) -> dict[str, Any]:
+    return {"name": name, "free_at": free_at, "calls": 0, "holder": "", "failures": 0}
+
+
+def count_silence(
+    session: Session, name: str, *, silent: bool, now: datetime, jitter: float = 0.0
+) -> tuple[int, int]:
+    """Count a call that got no answer, or begin anew after one that did; how many there were before and are now.
+
+    From `BREAKER_AFTER` on the gate is closed for a minute, doubled by each further silence up to half an hour, with
+    up to a tenth on top (`jitter` is from 0 to 1).
+    """
+    query = select(Gate.failures).where(Gate.name == name)
+    before = session.exec(query if is_sqlite(session) else query.with_for_update()).first() or 0
+    failures = before + 1 if silent else 0
+    session.execute(update(Gate).where(col(Gate.name) == name).values(failures=failures))
+    if failures >= BREAKER_AFTER:
+        pause = min(FIRST_PAUSE * (1 << min(failures - BREAKER_AFTER, 10)), LONGEST_PAUSE)
+        close_gate(session, name, until=now + pause * (1 + jitter / 10))
+    return before, failures
 
 
 def leave_gate(session: Session, name: str, *, holder: str, free_at: datetime) -> None:
@@ -91,7 +141,7 @@ def leave_gate(session: Session, name: str, *, holder: str, free_at: datetime) -
 def close_gate(session: Session, name: str, *, until: datetime) -> None:
     """Let nobody through before `until`: what a 429 asks for."""
     upsert(
-        session, Gate, [{"name": name, "free_at": until, "calls": 0, "holder": ""}], ["name"], update=["free_at"],
+        session, Gate, [_gate(name, until)], ["name"], update=["free_at"],
         where=lambda table, new: table.c.free_at < new.free_at,
     )  # fmt: skip
 

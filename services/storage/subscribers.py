@@ -10,17 +10,22 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import NotFound
-from services.storage.tables import Subscriber, Subscription
+from services.storage.tables import Subscriber, Subscription, Suppression
 
 
-def ensure(session: Session, *, channel: str, address: str, confirmed: bool, now: datetime) -> Subscriber:
-    """The subscriber with that address; made when new. `confirmed` activates one that was pending."""
+def ensure(
+    session: Session, *, channel: str, address: str, confirmed: bool, now: datetime, comeback: bool = True
+) -> Subscriber:
+    """The subscriber with that address; made when new. `confirmed` activates one that was pending, and with
+    `comeback` one that had left."""
     key = f"{channel}:{address}".lower() if channel == "email" else f"{channel}:{address}"
     row = session.exec(select(Subscriber).where(Subscriber.address_key == key)).first()
     if row is None:
         row = Subscriber(channel=channel, address=address, address_key=key, created_at=now)
+        if session.get(Suppression, key) is not None:
+            row.state = "suppressed"  # known from before: mail to it came back, or was complained of
         session.add(row)
-    if confirmed and row.state in {"pending", "unsubscribed"}:
+    if confirmed and row.state in ({"pending", "unsubscribed"} if comeback else {"pending"}):
         row.state, row.confirmed_at = "active", now
     session.flush()
     return row

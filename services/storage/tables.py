@@ -41,6 +41,12 @@ class Feed(SQLModel, table=True):
     url: str = ""
     params: dict[str, str] = _json(dict)
     interval_minutes: int = 60
+    interval_fixed: bool = False
+    """Whether somebody chose the interval: then it is kept to, else it follows the feed's own rhythm."""
+    fresh_minutes: int | None = None
+    """The objective: how old our last sure knowledge of its newest batch may be. `None`: none is set."""
+    ttl_minutes: int | None = None
+    """How long the feed itself asks to be left alone."""
     history_days: int = 3
     origin: str = "added"
     """`catalogue` (written in feeds.toml) or `added` (by a person)."""
@@ -53,6 +59,8 @@ class Feed(SQLModel, table=True):
     failures: int = 0
     """In a row; 0 after a success."""
     last_error: str | None = Field(default=None, sa_column=Column(Text))
+    alerted_at: datetime | None = None
+    """When the operators were told of its failures; empty again once they were told that it is well."""
     last_success_at: datetime | None = None
     last_fetched_at: datetime | None = None
     created_at: datetime
@@ -74,6 +82,8 @@ class Document(SQLModel, table=True):
     """The bytes one fetch brought: zstandard-compressed, content-addressed."""
 
     __tablename__ = "documents"
+    # The sum of the sizes is read from the index: the rows hold the bytes themselves.
+    __table_args__ = (Index("ix_documents_size", "size"),)
 
     id: int | None = _id()
     sha256: str = Field(unique=True)
@@ -91,6 +101,8 @@ class Fetch(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("feed_id", "slot", "batch", "cursor"),
         Index("ix_fetches_feed_batch", "feed_id", "batch"),
+        Index("ix_fetches_feed_time", "feed_id", "fetched_at"),
+        Index("ix_fetches_state", "state", "fetched_at", "feed_id"),
     )
 
     id: int | None = _id()
@@ -100,6 +112,8 @@ class Fetch(SQLModel, table=True):
     batch: str = ""
     """The day, for sources that list by day."""
     cursor: str = ""
+    via: str = ""
+    """The kind of upstream asked in place of the feed's own, when a day it no longer shows is made up."""
     url: str = _long(default="")
     state: str = "fetched"
     """fetched, parsed, not_modified, failed."""
@@ -116,6 +130,31 @@ class Fetch(SQLModel, table=True):
     next_cursor: str | None = None
     error: str | None = Field(default=None, sa_column=Column(Text))
     notes: list[str] = _json(list)
+
+
+class Batch(SQLModel, table=True):
+    """What one batch of a feed has come to: the sum of its ledger rows, kept up as they are written."""
+
+    __tablename__ = "batches"
+    __table_args__ = (UniqueConstraint("feed_id", "batch"),)
+
+    id: int | None = _id()
+    feed_id: int = Field(sa_column=Column(BIG, nullable=False))
+    batch: str
+    """The day it is of (`2026-11-24`; a week or a month for sources that list by those)."""
+    state: str
+    """complete, partial, late, stale, quiet, failed (see `domain.batches`)."""
+    announced: int | None = None
+    """The source's own total, where it gives one."""
+    seen: int = 0
+    new: int = 0
+    rejected: int = 0
+    note: str | None = Field(default=None, sa_column=Column(Text))
+    """Why it is not complete, or by which way it was made up."""
+    tries: int = 0
+    """Looks in a row that did not find it complete."""
+    first_complete_at: datetime | None = None
+    checked_at: datetime = Field(index=True)
 
 
 class Rejection(SQLModel, table=True):
@@ -143,7 +182,7 @@ class Paper(SQLModel, table=True):
     id: int | None = _id()
     key: str = Field(unique=True)
     title: str = _long()
-    title_key: str = Field(default="", index=True)
+    title_key: str = ""
     """Fingerprint of the normalised title; empty when the title is too short to identify."""
     abstract: str | None = Field(default=None, sa_column=Column(Text))
     authors: list[dict[str, str]] = _json(list)
@@ -165,6 +204,8 @@ class Paper(SQLModel, table=True):
     thumbnail_url: str | None = Field(default=None, sa_column=Column(Text))
     withdrawn: bool = False
     content_hash: str
+    past_hashes: list[str] = _json(list)
+    """Content hashes it had before, newest last: a source that goes back and forth makes no news."""
     first_seen_at: datetime = Field(index=True)
     changed_at: datetime
 
@@ -208,13 +249,70 @@ class Merge(SQLModel, table=True):
     merged_key: str
     reason: str = _long()
     merged_at: datetime
+    folded: dict[str, Any] = _json(dict)
+    """The rows as they were before, by table: what taking the two apart again needs."""
+    undone_at: datetime | None = None
+
+
+class Title(SQLModel, table=True):
+    """What a paper is, or was once, called: fingerprints by which equal and similar titles are found."""
+
+    __tablename__ = "titles"
+    __table_args__ = (UniqueConstraint("title_key", "paper_id"),)
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    title_key: str
+    head_key: str = Field(index=True)
+    """How the title begins, and (below) its longest words: one of them survives most edits."""
+    body_key: str = Field(index=True)
+
+
+class Duplicate(SQLModel, table=True):
+    """Two papers that may be one: for a person to decide, never merged by itself."""
+
+    __tablename__ = "duplicates"
+    __table_args__ = (UniqueConstraint("paper_id", "other_id"), Index("ix_duplicates_state", "state", "score"))
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
+    """The older row of the two."""
+    other_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    score: float
+    """How alike they are: 1 is the same title by the same people."""
+    reason: str = _long()
+    state: str = "open"
+    """open, same (merged), different (never to be merged)."""
+    found_at: datetime
+    decided_at: datetime | None = None
+
+
+class Event(SQLModel, table=True):
+    """Something that became of a paper after its first day; each thing once."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("paper_id", "kind", "key"), Index("ix_events_at", "at"))
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
+    kind: str
+    """One of `domain.events.KINDS`."""
+    key: str = _long(default="")
+    """Which of its kind: the version, the repository, the licence."""
+    at: datetime
+    detail: dict[str, Any] = _json(dict)
 
 
 class Sighting(SQLModel, table=True):
     """The fact that a feed listed a paper, on which day, at which rank."""
 
     __tablename__ = "sightings"
-    __table_args__ = (UniqueConstraint("paper_id", "feed_id", "day"), Index("ix_sightings_feed_day", "feed_id", "day"))
+    __table_args__ = (
+        UniqueConstraint("paper_id", "feed_id", "day"),
+        Index("ix_sightings_feed_day", "feed_id", "day"),
+        Index("ix_sightings_feed_seen", "feed_id", "seen_at"),
+        Index("ix_sightings_day", "day", "paper_id"),
+    )
 
     id: int | None = _id()
     paper_id: int = Field(sa_column=Column(BIG, nullable=False))
@@ -243,11 +341,32 @@ class Link(SQLModel, table=True):
     found_at: datetime
 
 
+class PaperCheck(SQLModel, table=True):
+    """When a source's own record of a young paper is read again, for what comes late."""
+
+    __tablename__ = "paper_checks"
+    __table_args__ = (UniqueConstraint("paper_id", "source"), Index("ix_paper_checks_due", "next_check_at"))
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
+    source: str
+    feed_id: int = Field(sa_column=Column(BIG, nullable=False))
+    """The feed that listed it."""
+    since_at: datetime
+    """What its age is counted from: the day it was listed."""
+    next_check_at: datetime | None = None
+    """`None`: no more."""
+    checked_at: datetime | None = None
+    misses: int = 0
+    """Times in a row it could not be read."""
+    error: str | None = Field(default=None, sa_column=Column(Text))
+
+
 class Repo(SQLModel, table=True):
     """A code repository, known by its host's numeric id once we have asked."""
 
     __tablename__ = "repos"
-    __table_args__ = (UniqueConstraint("host", "host_id"), Index("ix_repos_due", "next_check_at"))
+    __table_args__ = (UniqueConstraint("host", "host_id"), Index("ix_repos_due", "host", "next_check_at"))
 
     id: int | None = _id()
     host: str
@@ -383,7 +502,11 @@ class Delivery(SQLModel, table=True):
     """One edition to one subscriber by one channel, and what became of it."""
 
     __tablename__ = "deliveries"
-    __table_args__ = (UniqueConstraint("edition_id", "subscriber_id", "channel"), Index("ix_deliveries_state", "state"))
+    __table_args__ = (
+        UniqueConstraint("edition_id", "subscriber_id", "channel"),
+        Index("ix_deliveries_state", "state"),
+        Index("ix_deliveries_planned", "planned_at"),
+    )
 
     id: int | None = _id()
     edition_id: int = Field(sa_column=Column(BIG, nullable=False))
@@ -401,6 +524,53 @@ class Delivery(SQLModel, table=True):
     sent_at: datetime | None = None
     expires_at: datetime
     updated_at: datetime
+
+
+class Bounce(SQLModel, table=True):
+    """One report that mail to an address came back, or was complained of; the same report counts once."""
+
+    __tablename__ = "bounces"
+    __table_args__ = (UniqueConstraint("report", "address_key"), Index("ix_bounces_address", "address_key", "at"))
+
+    id: int | None = _id()
+    report: str
+    """Hash of the report's bytes."""
+    address_key: str = _long()
+    kind: str
+    """hard, soft, complaint."""
+    code: str = ""
+    detail: str = _long(default="")
+    message_id: str = _long(default="")
+    at: datetime
+
+
+class Suppression(SQLModel, table=True):
+    """An address nothing is sent to any more, whoever subscribes it."""
+
+    __tablename__ = "suppressions"
+
+    address_key: str = Field(sa_column=Column(Text, primary_key=True))
+    reason: str
+    """hard, soft (too many), complaint, or by_hand."""
+    detail: str = _long(default="")
+    at: datetime
+
+
+class Feedback(SQLModel, table=True):
+    """What a reader said of a paper, for one subscription; each thing once."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (UniqueConstraint("subscription_id", "paper_id", "act", "target"),)
+
+    id: int | None = _id()
+    subscription_id: int = Field(sa_column=Column(BIG, nullable=False))
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    """The paper it was said at; 0 for none."""
+    act: str
+    """save, more, less; or mute, with its target."""
+    target: str = _long(default="")
+    """What a mute shuts out, as a query: `author:"Ada Quill"`, `cat:cs.CV`."""
+    at: datetime
 
 
 class Job(SQLModel, table=True):
@@ -422,7 +592,8 @@ class Job(SQLModel, table=True):
             sqlite_where=text("state = 'running'"),
             postgresql_where=text("state = 'running'"),
         ),
-        Index("ix_jobs_finished", "finished_at"),
+        Index("ix_jobs_finished", "state", "finished_at"),
+        Index("ix_jobs_stage", "stage", "state"),
         Index("ix_jobs_state", "state", "id"),
     )
 
@@ -458,7 +629,7 @@ class Attempt(SQLModel, table=True):
     """One try of a job."""
 
     __tablename__ = "attempts"
-    __table_args__ = (UniqueConstraint("job_id", "number"),)
+    __table_args__ = (UniqueConstraint("job_id", "number"), Index("ix_attempts_outcome", "outcome", "started_at"))
 
     id: int | None = _id()
     job_id: int = Field(sa_column=Column(BIG, nullable=False))
@@ -496,6 +667,8 @@ class Gate(SQLModel, table=True):
     """Somebody is inside and wants to be alone; at the latest until then."""
     holder: str = ""
     calls: int = 0
+    failures: int = 0
+    """Calls in a row that got no answer at all; from a number on the gate closes for ever longer times."""
 
 
 class Heartbeat(SQLModel, table=True):
@@ -525,3 +698,20 @@ class Quota(SQLModel, table=True):
     remaining: int
     reset_at: datetime | None = None
     read_at: datetime
+
+
+class Notice(SQLModel, table=True):
+    """Something the operators are told once: a feed that keeps failing, one that is well again, one that is gone."""
+
+    __tablename__ = "notices"
+
+    id: int | None = _id()
+    key: str = Field(unique=True)
+    """What makes it one: the kind, the thing and the moment it began."""
+    kind: str
+    """failing, healed, retired, host_down, host_up."""
+    subject: str
+    """The feed's or the host's name."""
+    text: str = _long()
+    made_at: datetime = Field(index=True)
+    sent_at: datetime | None = None

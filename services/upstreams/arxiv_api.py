@@ -16,7 +16,7 @@ from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest, UpstreamU
 from services.domain.identifiers import Identifier, parse_arxiv, parse_doi
 from services.domain.papers import AuthorData, PaperData, ParsedFeed, Rejected
 from services.domain.text import clean
-from services.upstreams.documents import load_xml, tag_of, text_of
+from services.upstreams.documents import load_xml, local_of, tag_of, text_of
 from services.upstreams.fields import (
     arxiv_categories,
     author_from,
@@ -31,6 +31,8 @@ GATE = "arxiv.org"
 INTERVAL_S = 3.0
 MAX_PAGE = 2_000
 DEFAULT_PAGE = 200
+MAX_TRIES = 3
+"""How often a page that came short is asked for again: once as it was, then half of it, then a quarter."""
 
 EXPECTED = "an arXiv API answer (an Atom feed)"
 
@@ -45,7 +47,7 @@ _NUMBER = re.compile(r"\d{1,9}")
 
 
 def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str | None = None) -> FeedRequest:
-    """The page of a query that starts at `cursor` (a count of entries, from 0).
+    """The page of a query that starts at `cursor` (a count of entries, from 0; `400~2`: the second further try).
 
     `params`: `query` (search_query), `id_list`, at least one of them; `page_size` (1 to 2,000), `sort`
     (`submittedDate desc`). A `batch` day keeps to papers submitted on it (GMT); its end is given as the next
@@ -61,11 +63,12 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
         window = f"submittedDate:[{day:%Y%m%d}0000 TO {day + timedelta(days=1):%Y%m%d}0000]"
         query = f"({query}) AND {window}" if query else window
     sort_by, order = _sort(feed)
+    start, again = _place(cursor)
     parameters = {
         "search_query": query,
         "id_list": ids,
-        "start": str(_start(cursor)),
-        "max_results": str(_page_size(feed)),
+        "start": str(start),
+        "max_results": str(max(_page_size(feed) >> max(again - 1, 0), 1)),
         "sortBy": sort_by,
         "sortOrder": order,
     }
@@ -75,6 +78,7 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
         gate=GATE,
         interval_s=INTERVAL_S,
         alone=True,
+        fresh=again > 0,
     )
 
 
@@ -95,20 +99,21 @@ def _page_size(feed: FeedInfo) -> int:
     return int(given)
 
 
-def _start(cursor: str | None) -> int:
-    if cursor is None or cursor == "":
-        return 0
-    if not _NUMBER.fullmatch(cursor):
+def _place(cursor: str | None) -> tuple[int, int]:
+    """Where a page starts, and which further try at it this is (0: the first)."""
+    start, tilde, again = (cursor or "0").partition("~")
+    if not _NUMBER.fullmatch(start) or (tilde and not re.fullmatch(r"[1-9]", again)):
         raise InvalidInput(f"cursor {cursor!r} is not a count of entries")
-    return int(cursor)
+    return int(start), int(again or 0)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
 
 
 def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
-    """One page. `announced` is the total of the whole query; an empty page short of it is noted, since the
-    service is known to send such pages by mistake: the same page should be asked for again.
+    """One page. `announced` is the total of the whole query. The service is known to send pages that are empty or
+    short of it by mistake: then the next page is the same once more (`400~1`), up to `MAX_TRIES` times; after that
+    the walk goes on behind the entries that did come.
 
     Raises `MalformedDocument` for what is no Atom feed, and for an answer that holds only an error, with
     arXiv's own words.
@@ -117,7 +122,7 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
     if root.tag != f"{_ATOM}feed":
         raise MalformedDocument(f"expected {EXPECTED}, found the root element <{clean(tag_of(root), limit=60)}>")
     title: str | None = None
-    total = start = None
+    total = start = page_size = None
     papers: list[PaperData] = []
     rejected: list[Rejected] = []
     entries = [child for child in root if child.tag == f"{_ATOM}entry"]
@@ -129,10 +134,15 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
                 total = _number(text_of(child))
             case "startIndex":
                 start = _number(text_of(child))
+            case "itemsPerPage":
+                page_size = _number(text_of(child))
             case _:
                 continue
-    if start is None:
-        start = _number(about.cursor or "") or 0
+    try:
+        place, again = _place(about.cursor)
+    except InvalidInput:
+        place, again = 0, 0  # a file that was imported
+    start = place if start is None else start
     for position, entry in enumerate(entries, 1):
         found = _entry(entry, rank=start + position)
         if isinstance(found, PaperData):
@@ -143,15 +153,18 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
     if errors and not papers:
         raise MalformedDocument(f"arXiv answered with an error: {errors[0].reason.removeprefix(_ERROR)}")
     after = start + len(entries)
-    more = bool(entries) and total is not None and after < total
+    following = str(after) if entries and total is not None and after < total else None
     notes: tuple[str, ...] = ()
-    if not entries and total is not None and start < total:
-        notes = (f"the page at {start} came back empty although {total} entries are announced; ask again",)
+    owed = 0 if total is None else min(total - start, page_size or len(entries) or 1)
+    if total is not None and len(entries) < owed:
+        what = "empty" if not entries else f"with {len(entries)} of {owed} entries"
+        notes = (f"the page at {start} came back {what} although {total} entries are announced; ask again",)
+        following = f"{start}~{again + 1}" if again < MAX_TRIES else following
     return ParsedFeed(
         papers=tuple(papers),
         rejected=tuple(rejected),
         announced=total,
-        next_cursor=str(after) if more else None,
+        next_cursor=following,
         title=title,
         quiet=not entries and not notes,
         notes=notes,
@@ -173,30 +186,28 @@ def _entry(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
     terms: list[str] = []
     primary: list[str] = []
     for child in entry:
-        match tag_of(child):
-            case "author":
-                author = _author(child)
-                if author:
-                    authors.append(author)
-            case "category":
-                terms.append(child.get("term") or "")
-            case "primary_category":
-                primary.append(child.get("term") or "")
-            case "link":
-                continue
-            case name:
-                texts.setdefault(name, text_of(child))
-    address = clean(texts.get("id", ""), limit=500)
+        name = local_of(child.tag)
+        if name == "author":
+            author = _author(child)
+            if author:
+                authors.append(author)
+        elif name == "category":
+            terms.append(child.get("term") or "")
+        elif name == "primary_category":
+            primary.append(child.get("term") or "")
+        elif name != "link" and name not in texts:
+            texts[name] = text_of(child)
+    address = texts.get("id", "")
     title = clean(texts.get("title", ""))
-    if "/api/errors" in address:
-        return _ERROR + (clean(texts.get("summary", ""), limit=300) or "(no words)"), name_entry(address)
     # Without the address round it, the usual id is read in half the time.
     arxiv = parse_arxiv(_ABS.sub("", address))
     if arxiv is None:
+        if "/api/errors" in address:
+            return _ERROR + (clean(texts.get("summary", ""), limit=300) or "(no words)"), name_entry(address)
         return "no arXiv identifier", name_entry(address, title)
     if not title:
         return "no title", name_entry(address)
-    comment = clean(texts.get("comment", "")) or None
+    comment = clean(texts["comment"]) or None if "comment" in texts else None
     abstract = clean(texts.get("summary", "")) or None
     identifiers: tuple[Identifier, ...] = (Identifier("arxiv", arxiv.base),)
     for doi in texts.get("doi", "").split():
@@ -211,7 +222,7 @@ def _entry(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
         version=arxiv.version,
         categories=arxiv_categories([*primary, *terms]),
         comment=comment,
-        journal_ref=clean(texts.get("journal_ref", ""), limit=1_000) or None,
+        journal_ref=clean(texts["journal_ref"], limit=1_000) or None if "journal_ref" in texts else None,
         withdrawn=says_withdrawn(comment, abstract),
         rank=rank,
     )
@@ -221,11 +232,11 @@ def _author(element: Any) -> AuthorData | None:
     name = ""
     places: list[str] = []
     for child in element:
-        match tag_of(child):
-            case "name":
-                name = text_of(child)
-            case "affiliation":
-                places.append(clean(text_of(child), limit=500))
-            case _:
-                continue
+        tag = local_of(child.tag)
+        if tag == "name":
+            name = text_of(child)
+        elif tag == "affiliation":
+            places.append(clean(text_of(child), limit=500))
+    if not places:
+        return author_from(name)
     return author_from(name, "; ".join(place for place in places if place))

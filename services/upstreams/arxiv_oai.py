@@ -15,7 +15,7 @@ from services.domain.errors import InvalidInput, MalformedDocument
 from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest, UpstreamUrls
 from services.domain.papers import PaperData, ParsedFeed, Rejected
 from services.domain.text import clean
-from services.upstreams.documents import load_xml, tag_of, text_of
+from services.upstreams.documents import load_xml, local_of, tag_of, text_of
 from services.upstreams.fields import name_entry, parse_day
 from services.upstreams.oai_formats import FORMATS, first_text
 
@@ -148,12 +148,18 @@ def _record(record: Any, *, rank: int) -> PaperData | tuple[str, str]:
     sets: list[str] = []
     content: Any = None
     for child in record:
-        match tag_of(child):
+        match local_of(child.tag):
             case "header":
                 if child.get("status") == "deleted":
                     return "deleted by the source", name_entry(first_text(child, "identifier"))
-                identifier = first_text(child, "identifier")
-                sets = [text_of(one) for one in child if tag_of(one) == "setSpec"]
+                for one in child:
+                    match local_of(one.tag):
+                        case "identifier":
+                            identifier = identifier or text_of(one)
+                        case "setSpec":
+                            sets.append(text_of(one))
+                        case _:
+                            continue
             case "metadata":
                 content = next((one for one in child if tag_of(one)), None)
             case _:

@@ -7,7 +7,8 @@ and type, but neither the comment nor the time of submission (those come from th
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -16,8 +17,9 @@ from services.domain.errors import InvalidInput, MalformedDocument
 from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest, UpstreamUrls
 from services.domain.identifiers import Identifier, parse_arxiv, parse_doi
 from services.domain.papers import AuthorData, PaperData, ParsedFeed, Rejected
+from services.domain.schedule import submission_window
 from services.domain.text import clean, safe_url
-from services.upstreams.documents import load_xml, tag_of, text_of
+from services.upstreams.documents import load_xml, local_of, tag_of, text_of
 from services.upstreams.fields import (
     arxiv_categories,
     name_entry,
@@ -60,6 +62,20 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
     )
 
 
+def elsewhere(feed: FeedInfo, day: date) -> FeedInfo:
+    """The list dated `day`, asked of the query API: what was submitted in its window, new and cross-listed.
+
+    Replacements have no such window and are not in it. Raises `InvalidInput` for a day without a list.
+    """
+    since, until = submission_window(day)
+    parts = re.split(r"[\s,+]+", feed.params.get("category", "").strip())
+    wanted = " OR ".join(f"cat:{part}" if "." in part else f"cat:{part} OR cat:{part}.*" for part in parts)
+    last = until - timedelta(minutes=1)
+    window = f"submittedDate:[{since:%Y%m%d%H%M} TO {last:%Y%m%d%H%M}]"
+    query = f"({wanted}) AND {window}"
+    return FeedInfo(name=feed.name, kind="arxiv_api", params={"query": query, "sort": "submittedDate asc"})
+
+
 def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
     """One announcement. Without items it is `quiet`: a weekend or a holiday.
 
@@ -98,11 +114,13 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
         papers=tuple(papers),
         rejected=tuple(rejected),
         title=title or None,
+        day=announcement_day(facts.get("pubDate") or facts.get("lastBuildDate") or facts.get("updated")),
         quiet=not entries,
         notes=_notes(papers, len(entries), announcement_day(facts.get("pubDate"))),
     )
 
 
+@lru_cache(maxsize=64)  # all items of an announcement bear the same time
 def announcement_day(value: str | None) -> date | None:
     """The day of an announcement. Its time is midnight in New York, where arXiv's days begin."""
     moment = parse_time(value)
@@ -125,15 +143,15 @@ def _item(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
     terms: list[str] = []
     creators: list[str] = []
     for child in entry:
-        match tag_of(child):
-            case "category":
-                terms.append(child.get("term") or text_of(child))
-            case "creator":
-                creators.append(text_of(child))
-            case "link":
-                texts.setdefault("link", child.get("href") or text_of(child))
-            case name:
-                texts.setdefault(name, text_of(child))
+        name = local_of(child.tag)
+        if name == "category":
+            terms.append(child.get("term") or text_of(child))
+        elif name == "creator":
+            creators.append(text_of(child))
+        elif name == "link":
+            texts.setdefault("link", child.get("href") or text_of(child))
+        elif name not in texts:
+            texts[name] = text_of(child)
     guid, link = (
         clean(texts.get("guid") or texts.get("id") or "", limit=500),
         clean(texts.get("link", ""), limit=500),

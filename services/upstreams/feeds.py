@@ -8,7 +8,8 @@ here.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from time import struct_time
 from typing import Any
@@ -92,7 +93,25 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             reason = f"the entry cannot be read: {clean(str(error), limit=200)}"
             articles.append(Rejected(reason=reason, entry=name_entry(_text(entry.get("id"))), position=position))
-    return read_articles(articles, title=_title(feed)[:500] or None, notes=notes, as_of=about.as_of)
+    parsed = read_articles(articles, title=_title(feed)[:500] or None, notes=notes, as_of=about.as_of)
+    return replace(parsed, ttl=_ttl(feed))
+
+
+_PERIODS = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 720, "yearly": 8760}
+_MAX_TTL = timedelta(days=31)
+
+
+def _ttl(feed: Any) -> timedelta | None:
+    """How long the feed asks to be left alone: `ttl` in minutes, else `sy:updatePeriod` over `sy:updateFrequency`."""
+    minutes = _text(feed.get("ttl")).strip()
+    if minutes.isascii() and minutes.isdecimal() and int(minutes[:9]) > 0:
+        return min(timedelta(minutes=int(minutes[:9])), _MAX_TTL)
+    hours = _PERIODS.get(_text(feed.get("sy_updateperiod")).strip().lower())
+    if hours is None:
+        return None
+    times = _text(feed.get("sy_updatefrequency")).strip()
+    number = int(times[:4]) if times.isascii() and times[:4].isdecimal() else 1
+    return min(timedelta(hours=hours) / max(number, 1), _MAX_TTL)
 
 
 def _feedparser(body: bytes, *, url: str, content_type: str) -> Any:

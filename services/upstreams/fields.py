@@ -76,7 +76,7 @@ def parse_time(value: str | None) -> datetime | None:
 def parse_utc(value: str | None) -> datetime | None:
     """As `parse_time`, in UTC."""
     moment = parse_time(value)
-    return moment.astimezone(UTC) if moment else None
+    return moment if moment is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 # --- categories --------------------------------------------------------------------------------------------
@@ -91,12 +91,12 @@ _ARXIV_CATEGORY = re.compile(
 
 def arxiv_categories(terms: Iterable[str]) -> tuple[str, ...]:
     """The arXiv categories among `terms`, each once and in order; MSC and ACM classes are left out."""
-    return tuple(dict.fromkeys(term for term in map(str.strip, terms) if _is_arxiv_category(term)))
+    return _arxiv_categories(tuple(terms))
 
 
-@lru_cache(maxsize=4_096)
-def _is_arxiv_category(term: str) -> bool:
-    return _ARXIV_CATEGORY.fullmatch(term) is not None
+@lru_cache(maxsize=4_096)  # the same few combinations come again and again
+def _arxiv_categories(terms: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(term for term in map(str.strip, terms) if _ARXIV_CATEGORY.fullmatch(term)))
 
 
 # --- withdrawn ---------------------------------------------------------------------------------------------
@@ -115,16 +115,20 @@ def says_withdrawn(comment: str | None, abstract: str | None = None) -> bool:
 
     No feed of arXiv's has a flag for it: the comment does, or an abstract that begins with the notice.
     """
-    return any(
-        # The plain look first: it is many times faster, and nearly always enough.
-        "withdrawn" in text.lower() and _WITHDRAWN.search(text)
-        for text in (comment or "", (abstract or "")[:80])
-    )
+    # The plain look first: it is many times faster, and nearly always enough.
+    if comment and "withdrawn" in comment.lower() and _WITHDRAWN.search(comment):
+        return True
+    opening = abstract[:80] if abstract else ""
+    return "withdrawn" in opening.lower() and _WITHDRAWN.search(opening) is not None
 
 
 # --- authors -----------------------------------------------------------------------------------------------
 
 _TEX = re.compile(r"[\\{~]")
+_PLAIN_NAME = re.compile(r"[A-Za-zÀ-ɏ.'-]+(?: [A-Za-zÀ-ɏ.'-]+){0,9}")
+_PLAIN_WORDS = r"(?!and )[A-Za-zÀ-ɏ.'-]{1,40}(?: (?!and )[A-Za-zÀ-ɏ.'-]{1,40}){0,4} (?!and\b)[A-Za-zÀ-ɏ'-]{2,40}"
+_PLAIN_NAMES = re.compile(rf"{_PLAIN_WORDS}(?:, {_PLAIN_WORDS})*")
+"""Names of two words and more with a comma between them, and nothing else: the line as it usually is."""
 _SUFFIX = re.compile(r"(?:jr|sr|ph\.?d|m\.?d|i{2,3}|iv)\.?", re.I)
 _INITIALS = re.compile(r"(?:[^\W\d_a-z]\.[ -]?){1,6}")
 _NOTES = re.compile(r"\d+(?:\s*(?:,|and|&)\s*\d+)*")
@@ -134,6 +138,8 @@ _COLLABORATION = re.compile(r"^(.{2,80}?\b(?:collaborations?|consortium|team|gro
 
 def author_from(name: str, affiliation: str | None = None, *, tex: bool = True) -> AuthorData | None:
     """An author with a readable name (TeX accents resolved), or `None` when nothing is left of it."""
+    if not affiliation and len(name) <= 300 and _PLAIN_NAME.fullmatch(name):
+        return AuthorData(name=name)
     plain = clean(latex_to_text(name) if tex and _TEX.search(name) else name, limit=300)
     plain = plain.strip(" ,;")
     if not plain or "@" in plain:
@@ -153,8 +159,10 @@ def split_byline(value: str, *, limit: int = 200_000, tex: bool = True) -> tuple
     Y)`, suffixes after a comma (`C. Cohen, Jr.`), and bioRxiv's `Surname, A. B., Other, C.`.
     """
     line = clean(value, limit=limit)
+    if _PLAIN_NAMES.fullmatch(line):
+        return tuple([AuthorData(name=name) for name in line.split(", ")])
     authors: list[AuthorData] = []
-    together = _COLLABORATION.match(line)
+    together = _COLLABORATION.match(line) if ":" in line else None
     if together:
         authors.append(AuthorData(name=together[1].strip()))
         line = line[together.end() :]
@@ -167,8 +175,14 @@ def split_byline(value: str, *, limit: int = 200_000, tex: bool = True) -> tuple
     return tuple(authors)
 
 
+_MARKS = re.compile(r"[(){};&]|\band\b")
+_LONGEST_SUFFIX = 5
+
+
 def _split_names(line: str) -> list[str]:
     """Splits at commas, semicolons and `and` outside parentheses."""
+    if not _MARKS.search(line):
+        return [part.strip() for part in line.split(",") if part.strip()]
     parts: list[str] = []
     depth = start = 0
     for token in re.finditer(r"[(){}]|[,;]|\band\b|&", line):
@@ -196,7 +210,7 @@ def _unite(parts: list[str]) -> list[str]:
             return [f"{given} {family}" for family, given in pairs]
     united: list[str] = []
     for part in parts:
-        if united and _SUFFIX.fullmatch(part):
+        if united and len(part) <= _LONGEST_SUFFIX and _SUFFIX.fullmatch(part):
             united[-1] = f"{united[-1]}, {part}"
         else:
             united.append(part)
@@ -205,6 +219,8 @@ def _unite(parts: list[str]) -> list[str]:
 
 def _without_parentheses(part: str) -> tuple[str, list[str]]:
     """`Name (one) (two)` as the name and what stood in its parentheses."""
+    if "(" not in part:
+        return " ".join(part.split()), []
     name: list[str] = []
     notes: list[str] = []
     depth = start = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
@@ -22,6 +23,7 @@ _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _REL = re.compile(r"""\brel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))""", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"""([a-z-]+)(?:\s*=\s*"?([^",\s]*)"?)?""")
 _ITEM_T = re.compile(r";\s*t\s*=\s*(\d{1,12})(?![\d.])")
+_ITEM_Q = re.compile(r";\s*q\s*=\s*(\d{1,12})(?![\d.])")
 _ITEM_R = re.compile(r";\s*r\s*=\s*(\d{1,12})(?![\d.])")
 
 
@@ -44,6 +46,27 @@ def parse_http_date(value: str | None) -> datetime | None:
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What is left of an allowance, and when it is filled up again."""
+
+    remaining: int
+    resets_in: timedelta
+    limit: int | None = None
+
+
+def parse_allowance(headers: Mapping[str, str]) -> Allowance | None:
+    """Hugging Face's `RateLimit: "api";r=412;t=131` with `RateLimit-Policy: …;q=500;w=300`; `None` without them."""
+    limit = headers.get("ratelimit", "")
+    waiting, remaining = _ITEM_T.search(limit), _ITEM_R.search(limit)
+    if waiting is None or remaining is None:
+        return None
+    quota = _ITEM_Q.search(headers.get("ratelimit-policy", ""))
+    return Allowance(
+        remaining=int(remaining[1]), resets_in=_clamped(int(waiting[1])), limit=int(quota[1]) if quota else None
+    )
 
 
 def parse_wait(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:

@@ -186,12 +186,15 @@ def _announced_on(
 def _links(item: Mapping[str, Any], paper: Mapping[str, Any], reader: _Optional) -> tuple[LinkData, ...]:
     found: list[LinkData] = []
 
-    def add(address: object, default_kind: str) -> None:
-        link = link_from_url(address, evidence="hf", default_kind=default_kind) if isinstance(address, str) else None
+    def add(address: object, default_kind: str, evidence: str = "hf") -> None:
+        link = (
+            link_from_url(address, evidence=evidence, default_kind=default_kind) if isinstance(address, str) else None
+        )
         if link and all(link.url != known.url for known in found):
             found.append(link)
 
-    add(reader.text(paper, "githubRepo"), "code")
+    guessed = reader.text(paper, "githubRepoAddedBy") == "auto"
+    add(reader.text(paper, "githubRepo"), "code", "hf_auto" if guessed else "hf")
     add(reader.text(paper, "projectPage"), "project")
     for address in reader.items(paper, "mediaUrls") or reader.items(item, "mediaUrls"):
         # Uploads to their own store are pictures for the list, not something the paper points at.

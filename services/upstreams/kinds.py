@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 from typing import Protocol
 
 from services.domain.errors import InvalidInput
 from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest, UpstreamUrls
 from services.domain.papers import ParsedFeed
-from services.upstreams import arxiv_api, arxiv_oai, arxiv_rss, feeds, hf_papers, json_feed, listing, records
+from services.upstreams import arxiv_api, arxiv_oai, arxiv_rss, biorxiv, feeds, hf_papers, json_feed, listing, records
 from services.upstreams.detect import detect_kind
 from services.upstreams.documents import decode
 
@@ -31,12 +32,19 @@ class Parse(Protocol):
     def __call__(self, body: bytes, about: DocumentInfo) -> ParsedFeed: ...
 
 
+class Elsewhere(Protocol):
+    """The same list of a past day as another kind can give it."""
+
+    def __call__(self, feed: FeedInfo, day: date) -> FeedInfo: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """One kind of feed.
 
     `by_day`: it can be asked for any single day and keeps its past, so missed days can be made up.
-    `settles_days`: for how many days after a day entries may still be added to it.
+    `settles_days`: for how many days after a day entries may still be added to it. `elsewhere`: how a day that it
+    no longer shows can be asked of another kind.
     """
 
     kind: str
@@ -45,6 +53,7 @@ class Upstream:
     parse: Parse
     by_day: bool = False
     settles_days: int = 0
+    elsewhere: Elsewhere | None = None
 
 
 def _parse_feed(body: bytes, about: DocumentInfo) -> ParsedFeed:
@@ -78,6 +87,7 @@ KINDS: Mapping[str, Upstream] = MappingProxyType(
                 title="arXiv announcements",
                 request=arxiv_rss.request,
                 parse=arxiv_rss.parse,
+                elsewhere=arxiv_rss.elsewhere,
             ),
             Upstream(
                 kind="arxiv_oai",
@@ -85,6 +95,14 @@ KINDS: Mapping[str, Upstream] = MappingProxyType(
                 request=arxiv_oai.request,
                 parse=arxiv_oai.parse,
                 by_day=True,
+            ),
+            Upstream(
+                kind="biorxiv",
+                title="bioRxiv and medRxiv",
+                request=biorxiv.request,
+                parse=biorxiv.parse,
+                by_day=True,
+                settles_days=2,  # rows carry the day they were sent to the server, and appear after a look at them
             ),
             Upstream(kind="rss", title="RSS, Atom or JSON feed", request=feeds.request, parse=_parse_feed),
             Upstream(kind="records", title="Records as JSON", request=records.request, parse=records.parse),

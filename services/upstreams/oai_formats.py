@@ -9,7 +9,7 @@ from typing import Any
 from services.domain.identifiers import Identifier, identifiers_from_url, parse_arxiv, parse_doi
 from services.domain.papers import AuthorData, PaperData
 from services.domain.text import clean, safe_url
-from services.upstreams.documents import tag_of, text_of
+from services.upstreams.documents import local_of, tag_of, text_of
 from services.upstreams.fields import (
     arxiv_categories,
     author_from,
@@ -23,7 +23,10 @@ from services.upstreams.fields import (
 
 def first_text(element: Any, name: str) -> str:
     """The text of the first child of this local name; empty when there is none."""
-    return next((text_of(child) for child in element if tag_of(child) == name), "")
+    for child in element:
+        if local_of(child.tag) == name:
+            return text_of(child)
+    return ""
 
 
 def _arxiv_record(content: Any, identifier: str, sets: list[str], rank: int) -> PaperData | tuple[str, str]:
@@ -33,15 +36,15 @@ def _arxiv_record(content: Any, identifier: str, sets: list[str], rank: int) -> 
     authors: tuple[AuthorData, ...] = ()
     versions: list[tuple[int, str, str]] = []
     for child in content:
-        match tag_of(child):
-            case "authors":
-                authors = _authors(child)
-            case "version":
-                number = (child.get("version") or "").removeprefix("v")
-                if number.isdecimal() and len(number) < 6:
-                    versions.append((int(number), first_text(child, "date"), first_text(child, "source_type")))
-            case name:
-                texts.setdefault(name, text_of(child))
+        name = local_of(child.tag)
+        if name == "authors":
+            authors = _authors(child)
+        elif name == "version":
+            number = (child.get("version") or "").removeprefix("v")
+            if number.isdecimal() and len(number) < 6:
+                versions.append((int(number), first_text(child, "date"), first_text(child, "source_type")))
+        elif name not in texts:
+            texts[name] = text_of(child)
     arxiv = parse_arxiv(texts.get("id", "")) or parse_arxiv(identifier)
     title = clean(texts.get("title", ""))
     if arxiv is None:
@@ -72,26 +75,27 @@ def _arxiv_record(content: Any, identifier: str, sets: list[str], rank: int) -> 
 
 
 def _authors(element: Any) -> tuple[AuthorData, ...]:
-    people = [child for child in element if tag_of(child) == "author"]
+    people = [child for child in element if local_of(child.tag) == "author"]
     if not people:
         return split_byline(text_of(element))
-    found = (
-        author_from(
-            " ".join(
-                filter(
-                    None,
-                    (
-                        first_text(one, "forenames").strip(),
-                        first_text(one, "keyname").strip(),
-                        first_text(one, "suffix").strip(),
-                    ),
-                )
-            ),
-            "; ".join(text_of(place).strip() for place in one if tag_of(place) == "affiliation"),
-        )
-        for one in people
-    )
-    return tuple(author for author in found if author)
+    return tuple([author for author in map(_person, people) if author])
+
+
+def _person(element: Any) -> AuthorData | None:
+    if len(element) == 2:  # nearly always: family name, given names
+        family, given = element
+        if local_of(family.tag) == "keyname" and local_of(given.tag) == "forenames":
+            return author_from(f"{text_of(given).strip()} {text_of(family).strip()}".strip())
+    texts: dict[str, str] = {}
+    places: list[str] = []
+    for child in element:
+        name = local_of(child.tag)
+        if name == "affiliation":
+            places.append(text_of(child).strip())
+        elif name not in texts:
+            texts[name] = text_of(child).strip()
+    names = [texts[part] for part in ("forenames", "keyname", "suffix") if texts.get(part)]
+    return author_from(" ".join(names), "; ".join(places) if places else None)
 
 
 def _dublin_core(content: Any, identifier: str, sets: list[str], rank: int) -> PaperData | tuple[str, str]:

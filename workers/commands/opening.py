@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,13 +81,14 @@ def opened(
     at the level that is set.
     """
     from services.runtime import Runtime
-    from workers.monitor import process_name
 
     settings = settings or load_settings()
     begin_logging(settings, service=service)
     check_settings(settings)
     rt = Runtime.from_settings(settings)
-    rt.worker = process_name("command")
+    rt.worker = (
+        f"{socket.gethostname()}:{os.getpid()}:command"  # as `monitor.process_name`, without all it brings along
+    )
     try:
         if migrate:
             bring_up_to_date(rt, sync=sync)
@@ -96,12 +99,13 @@ def opened(
 
 def bring_up_to_date(rt: Runtime, *, sync: bool) -> None:
     """The newest schema, and with `sync` the catalogue's feeds and digests."""
-    from services.pipeline.subscribe import sync_catalogue
     from services.storage import schema
 
     if not schema.is_current(rt.engine):
         schema.migrate(rt.engine)
     if sync:
+        from services.pipeline.subscribe import sync_catalogue
+
         catalogue = rt.catalogue()
         with rt.writing() as session:
             sync_catalogue(rt, session, catalogue)

@@ -5,6 +5,7 @@ Text that came from outside is printed as text: no markup, no control characters
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -39,6 +40,8 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="replace")  # a terminal that knows no Unicode shows a ? rather than nothing
     width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
@@ -54,6 +57,7 @@ def say(text: object = "", *, style: str = "", to_stderr: bool = False) -> None:
 
     out = console(to_stderr)
     out.print(Text(plain(text), style=style), soft_wrap=not out.is_terminal)
+    out.file.flush()  # a log file shows the greeting while the service runs
 
 
 def note(text: object) -> None:
@@ -87,10 +91,12 @@ def emit_json(value: object) -> None:
 def emit_json_array(items: Iterable[object]) -> int:
     """Print one JSON array item by item, so that a whole archive needs no memory; returns how many."""
     count = 0
-    sys.stdout.write("[")
+    opening = "[\n"  # with the first item: what fails before it leaves stdout empty
     for item in items:
-        sys.stdout.write((",\n" if count else "\n") + _json(item, indent=None))
+        sys.stdout.write((",\n" if count else opening) + _json(item, indent=None))
         count += 1
+    if not count:
+        sys.stdout.write("[")
     sys.stdout.write("\n]\n" if count else "]\n")
     sys.stdout.flush()
     return count

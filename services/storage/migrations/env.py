@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
-from services.storage import tables
+from services.storage import search_index, tables
 
 connection = context.config.attributes["connection"]
 context.configure(
@@ -13,6 +13,7 @@ context.configure(
     target_metadata=SQLModel.metadata,
     render_as_batch=True,
     compare_type=True,
+    include_object=search_index.include_object,
     user_module_prefix="sqlmodel.sql.sqltypes.",
 )
 assert tables.Paper.__tablename__ in SQLModel.metadata.tables

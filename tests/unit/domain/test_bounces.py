@@ -84,8 +84,8 @@ def test_each_recipient_has_its_own_fate() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        ("5.1.1", "hard"), ("5.1.10", "hard"), ("5.4.1", "hard"), ("5.2.1", "hard"), ("5.2.2", "soft"), ("5.3.4", "soft"),
-        ("5.7.1", "soft"), ("5.7.26", "soft"), ("4.4.1", "soft"), ("2.0.0", None), ("", None), ("550", None),
+        ("5.1.1", "hard"), ("5.1.10", "hard"), ("5.4.1", "hard"), ("5.2.1", "hard"), ("5.2.2", "soft"),
+        ("5.3.4", "soft"), ("5.7.1", "soft"), ("5.7.26", "soft"), ("4.4.1", "soft"), ("2.0.0", None), ("", None), ("550", None),
     ],
 )  # fmt: skip
 def test_statuses_tell_lasting_from_passing(status: str, kind: str | None) -> None:
@@ -175,7 +175,9 @@ SES: dict[str, Any] = {
     "notificationType": "Bounce",
     "bounce": {
         "bounceType": "Permanent", "bounceSubType": "General",
-        "bouncedRecipients": [{"emailAddress": "ada@shore.example", "status": "5.1.1", "diagnosticCode": "smtp; 550 no"}],
+        "bouncedRecipients": [
+            {"emailAddress": "ada@shore.example", "status": "5.1.1", "diagnosticCode": "smtp; 550 no"}
+        ],
     },
     "mail": {"headers": [{"name": "Message-ID", "value": MESSAGE_ID}]},
 }  # fmt: skip

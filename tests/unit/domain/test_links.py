@@ -273,6 +273,9 @@ def test_the_host_says_what_a_link_is(url: str, kind: str, clean_url: str, slug:
         ("Supplement: https://drive.google.com/file/d/1", "other"),
         ("Accepted at the Conference on Things (https://ours.test/2026)", "other"),
         ("Accepted to CONF 2026. Project page: https://ours.test/x", "project"),
+        ("Conference website: https://ours.test/2026", "other"),
+        ("from the THEIRS shop (www.theirs.test), with 11 titles", "other"),
+        ("our tool is available online (www.ours.test)", "project"),
     ],
 )
 def test_words_decide_where_the_host_is_unknown(text: str, kind: str) -> None:

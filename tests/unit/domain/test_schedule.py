@@ -17,14 +17,18 @@ from services.domain.schedule import (
     MAX_BACKOFF,
     MAX_WAIT,
     announcement_days,
+    arxiv_day,
     days_due,
     expected_quiet,
     local_moment,
     next_check_at,
     next_edition_at,
+    own_interval,
     period_length,
     period_of,
+    periods,
     slot_of,
+    submission_window,
 )
 
 ZONES = (
@@ -379,3 +383,88 @@ def test_weekends_are_always_quiet(day: date) -> None:
 
 def test_an_empty_stretch_has_no_announcements() -> None:
     assert announcement_days(date(2026, 11, 25), date(2026, 11, 24)) == []
+
+
+# --- how often, by whose rhythm ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("per_week", "ttl_minutes", "minutes"),
+    [
+        (None, None, 60),  # too young to tell
+        (42.0, None, 60),  # four looks an entry
+        (84.0, None, 30),
+        (5000.0, None, 15),  # a fourth of it at most
+        (21.0, None, 120),
+        (1.0, None, 240),  # four times it at most
+        (0.0, None, 240),
+        (84.0, 45, 45),  # the feed wants to be left alone for longer
+        (84.0, 20, 30),
+        (84.0, 9000, 240),
+        (None, 120, 120),
+    ],
+)
+def test_a_feed_is_asked_by_its_own_rhythm(per_week: float | None, ttl_minutes: int | None, minutes: int) -> None:
+    ttl = timedelta(minutes=ttl_minutes) if ttl_minutes else None
+    hour = timedelta(hours=1)
+    assert own_interval(hour, per_week=per_week, ttl=ttl, fixed=False) == timedelta(minutes=minutes)
+    assert own_interval(hour, per_week=per_week, ttl=ttl, fixed=True) == hour
+
+
+@given(
+    minutes=st.integers(1, 44_640), per_week=st.none() | st.floats(0, 1e6), ttl=st.none() | st.integers(1, 100_000)
+)
+def test_an_interval_stays_within_a_fourth_and_four_times(minutes: int, per_week: float | None, ttl: int | None) -> None:
+    interval = timedelta(minutes=minutes)
+    own = own_interval(interval, per_week=per_week, ttl=timedelta(minutes=ttl) if ttl else None, fixed=False)
+    half = timedelta(seconds=30)  # it is rounded to minutes
+    assert own >= timedelta(minutes=1)
+    assert interval / 4 - half <= own <= interval * 4 + half
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        ("daily", ["2026-12-31", "2027-01-01"]),
+        ("weekly", ["2026-W53"]),
+        ("monthly", ["2026-12", "2027-01"]),
+        ("trending", [""]),
+    ],
+)
+def test_periods_cover_the_days(view: str, expected: list[str]) -> None:
+    assert periods(view, [date(2026, 12, 31), date(2027, 1, 1)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("day", "since", "until"),
+    [
+        # Wednesday's list: from Monday's closing to Tuesday's, 14:00 in New York (winter: 19:00 UTC)
+        (date(2026, 11, 25), datetime(2026, 11, 23, 19, tzinfo=UTC), datetime(2026, 11, 24, 19, tzinfo=UTC)),
+        (date(2026, 11, 23), datetime(2026, 11, 19, 19, tzinfo=UTC), datetime(2026, 11, 20, 19, tzinfo=UTC)),
+        (date(2026, 11, 24), datetime(2026, 11, 20, 19, tzinfo=UTC), datetime(2026, 11, 23, 19, tzinfo=UTC)),
+        # Thanksgiving closes no batch: the Monday after gathers Wednesday's closing to Friday's
+        (date(2026, 11, 30), datetime(2026, 11, 25, 19, tzinfo=UTC), datetime(2026, 11, 27, 19, tzinfo=UTC)),
+        # over the change of clocks on 1 November
+        (date(2026, 11, 3), datetime(2026, 10, 30, 18, tzinfo=UTC), datetime(2026, 11, 2, 19, tzinfo=UTC)),
+    ],
+)
+def test_a_list_is_made_of_what_was_sent_in_between_two_closings(day: date, since: datetime, until: datetime) -> None:
+    assert submission_window(day) == (since, until)
+
+
+def test_a_year_of_lists_leaves_no_moment_out_and_none_twice() -> None:
+    windows = [submission_window(day) for day in announcement_days(date(2026, 1, 5), date(2027, 1, 15))]
+    assert len(windows) > 240
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(windows))
+
+
+def test_a_day_without_a_list_has_no_window() -> None:
+    for day in (date(2026, 11, 28), date(2026, 11, 27)):
+        with pytest.raises(InvalidInput):
+            submission_window(day)
+
+
+def test_arxivs_day_begins_at_midnight_in_new_york() -> None:
+    assert arxiv_day(datetime(2026, 11, 25, 4, 59, tzinfo=UTC)) == date(2026, 11, 24)
+    assert arxiv_day(datetime(2026, 11, 25, 5, 0, tzinfo=UTC)) == date(2026, 11, 25)
+    assert arxiv_day(datetime(2026, 7, 1, 4, 0, tzinfo=UTC)) == date(2026, 7, 1)

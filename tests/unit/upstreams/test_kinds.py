@@ -53,7 +53,9 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 
 
 def test_the_kinds_that_keep_their_past_are_asked_by_day() -> None:
-    assert {name for name, kind in KINDS.items() if kind.by_day} == {"hf_papers", "arxiv_api", "arxiv_oai"}
+    assert {name for name, kind in KINDS.items() if kind.by_day} == {
+        "hf_papers", "arxiv_api", "arxiv_oai", "biorxiv",
+    }  # fmt: skip
     feed = FeedInfo(name="f", kind="", url="https://x.org/feed", params={"query": "all:jar"})
     for kind in KINDS.values():
         if kind.by_day:

@@ -27,6 +27,43 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('job_id', 'number')
     )
+    with op.batch_alter_table('attempts', schema=None) as batch_op:
+        batch_op.create_index('ix_attempts_outcome', ['outcome', 'started_at'], unique=False)
+
+    op.create_table('batches',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('feed_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('batch', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('announced', sa.Integer(), nullable=True),
+    sa.Column('seen', sa.Integer(), nullable=False),
+    sa.Column('new', sa.Integer(), nullable=False),
+    sa.Column('rejected', sa.Integer(), nullable=False),
+    sa.Column('note', sa.Text(), nullable=True),
+    sa.Column('tries', sa.Integer(), nullable=False),
+    sa.Column('first_complete_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('checked_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('feed_id', 'batch')
+    )
+    with op.batch_alter_table('batches', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_batches_checked_at'), ['checked_at'], unique=False)
+
+    op.create_table('bounces',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('report', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('address_key', sa.Text(), nullable=False),
+    sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('code', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('detail', sa.Text(), nullable=False),
+    sa.Column('message_id', sa.Text(), nullable=False),
+    sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('report', 'address_key')
+    )
+    with op.batch_alter_table('bounces', schema=None) as batch_op:
+        batch_op.create_index('ix_bounces_address', ['address_key', 'at'], unique=False)
+
     op.create_table('deliveries',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('edition_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -47,6 +84,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('message_id')
     )
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
+        batch_op.create_index('ix_deliveries_planned', ['planned_at'], unique=False)
         batch_op.create_index('ix_deliveries_state', ['state'], unique=False)
         batch_op.create_index(batch_op.f('ix_deliveries_subscriber_id'), ['subscriber_id'], unique=False)
 
@@ -62,6 +100,23 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('documents', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_documents_created_at'), ['created_at'], unique=False)
+        batch_op.create_index('ix_documents_size', ['size'], unique=False)
+
+    op.create_table('duplicates',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('other_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('score', sa.Float(), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('found_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('decided_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('paper_id', 'other_id')
+    )
+    with op.batch_alter_table('duplicates', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_duplicates_other_id'), ['other_id'], unique=False)
+        batch_op.create_index('ix_duplicates_state', ['state', 'score'], unique=False)
 
     op.create_table('edition_items',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -94,6 +149,32 @@ def upgrade() -> None:
     with op.batch_alter_table('editions', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_editions_composed_at'), ['composed_at'], unique=False)
 
+    op.create_table('events',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('detail', sa.JSON(), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('paper_id', 'kind', 'key')
+    )
+    with op.batch_alter_table('events', schema=None) as batch_op:
+        batch_op.create_index('ix_events_at', ['at'], unique=False)
+
+    op.create_table('feedback',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('subscription_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('act', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('target', sa.Text(), nullable=False),
+    sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('subscription_id', 'paper_id', 'act', 'target')
+    )
+    with op.batch_alter_table('feedback', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_feedback_paper_id'), ['paper_id'], unique=False)
+
     op.create_table('feeds',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -102,6 +183,9 @@ def upgrade() -> None:
     sa.Column('url', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('params', sa.JSON(), nullable=False),
     sa.Column('interval_minutes', sa.Integer(), nullable=False),
+    sa.Column('interval_fixed', sa.Boolean(), nullable=False),
+    sa.Column('fresh_minutes', sa.Integer(), nullable=True),
+    sa.Column('ttl_minutes', sa.Integer(), nullable=True),
     sa.Column('history_days', sa.Integer(), nullable=False),
     sa.Column('origin', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('paused', sa.Boolean(), nullable=False),
@@ -110,6 +194,7 @@ def upgrade() -> None:
     sa.Column('complete_until', sa.Date(), nullable=True),
     sa.Column('failures', sa.Integer(), nullable=False),
     sa.Column('last_error', sa.Text(), nullable=True),
+    sa.Column('alerted_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
     sa.Column('last_success_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
     sa.Column('last_fetched_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
     sa.Column('created_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
@@ -125,6 +210,7 @@ def upgrade() -> None:
     sa.Column('slot', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('batch', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('cursor', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('via', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('url', sa.Text(), nullable=False),
     sa.Column('state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('status', sa.Integer(), nullable=True),
@@ -146,7 +232,9 @@ def upgrade() -> None:
     with op.batch_alter_table('fetches', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_fetches_document_id'), ['document_id'], unique=False)
         batch_op.create_index('ix_fetches_feed_batch', ['feed_id', 'batch'], unique=False)
+        batch_op.create_index('ix_fetches_feed_time', ['feed_id', 'fetched_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_fetches_fetched_at'), ['fetched_at'], unique=False)
+        batch_op.create_index('ix_fetches_state', ['state', 'fetched_at', 'feed_id'], unique=False)
 
     op.create_table('gates',
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -154,6 +242,7 @@ def upgrade() -> None:
     sa.Column('held_until', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
     sa.Column('holder', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('calls', sa.Integer(), nullable=False),
+    sa.Column('failures', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('name')
     )
     op.create_table('heartbeats',
@@ -204,10 +293,11 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('jobs', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_jobs_cause_id'), ['cause_id'], unique=False)
-        batch_op.create_index('ix_jobs_finished', ['finished_at'], unique=False)
+        batch_op.create_index('ix_jobs_finished', ['state', 'finished_at'], unique=False)
         batch_op.create_index('ix_jobs_leased', ['lease_until'], unique=False, sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
         batch_op.create_index('ix_jobs_ready', ['stage', 'due_at'], unique=False, sqlite_where=sa.text("state = 'ready'"), postgresql_where=sa.text("state = 'ready'"))
         batch_op.create_index(batch_op.f('ix_jobs_signature'), ['signature'], unique=False)
+        batch_op.create_index('ix_jobs_stage', ['stage', 'state'], unique=False)
         batch_op.create_index('ix_jobs_state', ['state', 'id'], unique=False)
 
     op.create_table('links',
@@ -232,10 +322,42 @@ def upgrade() -> None:
     sa.Column('merged_key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('merged_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('folded', sa.JSON(), nullable=False),
+    sa.Column('undone_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
     sa.PrimaryKeyConstraint('id')
     )
     with op.batch_alter_table('merges', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_merges_kept_paper_id'), ['kept_paper_id'], unique=False)
+
+    op.create_table('notices',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('subject', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('text', sa.Text(), nullable=False),
+    sa.Column('made_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('sent_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('key')
+    )
+    with op.batch_alter_table('notices', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_notices_made_at'), ['made_at'], unique=False)
+
+    op.create_table('paper_checks',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('source', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('feed_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('since_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('next_check_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('checked_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('misses', sa.Integer(), nullable=False),
+    sa.Column('error', sa.Text(), nullable=True),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('paper_id', 'source')
+    )
+    with op.batch_alter_table('paper_checks', schema=None) as batch_op:
+        batch_op.create_index('ix_paper_checks_due', ['next_check_at'], unique=False)
 
     op.create_table('papers',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -261,6 +383,7 @@ def upgrade() -> None:
     sa.Column('thumbnail_url', sa.Text(), nullable=True),
     sa.Column('withdrawn', sa.Boolean(), nullable=False),
     sa.Column('content_hash', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('past_hashes', sa.JSON(), nullable=False),
     sa.Column('first_seen_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.Column('changed_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
@@ -270,7 +393,6 @@ def upgrade() -> None:
         batch_op.create_index('ix_papers_announced', ['announced_on', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_papers_first_seen_at'), ['first_seen_at'], unique=False)
         batch_op.create_index('ix_papers_published', ['published_at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_papers_title_key'), ['title_key'], unique=False)
 
     op.create_table('quotas',
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -337,7 +459,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('host', 'host_id')
     )
     with op.batch_alter_table('repos', schema=None) as batch_op:
-        batch_op.create_index('ix_repos_due', ['next_check_at'], unique=False)
+        batch_op.create_index('ix_repos_due', ['host', 'next_check_at'], unique=False)
 
     op.create_table('sightings',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -351,7 +473,9 @@ def upgrade() -> None:
     sa.UniqueConstraint('paper_id', 'feed_id', 'day')
     )
     with op.batch_alter_table('sightings', schema=None) as batch_op:
+        batch_op.create_index('ix_sightings_day', ['day', 'paper_id'], unique=False)
         batch_op.create_index('ix_sightings_feed_day', ['feed_id', 'day'], unique=False)
+        batch_op.create_index('ix_sightings_feed_seen', ['feed_id', 'seen_at'], unique=False)
 
     op.create_table('slots',
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -407,6 +531,27 @@ def upgrade() -> None:
         batch_op.create_index('ix_subscriptions_due', ['next_edition_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_subscriptions_subscriber_id'), ['subscriber_id'], unique=False)
 
+    op.create_table('suppressions',
+    sa.Column('address_key', sa.Text(), nullable=False),
+    sa.Column('reason', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('detail', sa.Text(), nullable=False),
+    sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('address_key')
+    )
+    op.create_table('titles',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('title_key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('head_key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('body_key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('title_key', 'paper_id')
+    )
+    with op.batch_alter_table('titles', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_titles_body_key'), ['body_key'], unique=False)
+        batch_op.create_index(batch_op.f('ix_titles_head_key'), ['head_key'], unique=False)
+        batch_op.create_index(batch_op.f('ix_titles_paper_id'), ['paper_id'], unique=False)
+
     op.create_table('validators',
     sa.Column('url', sa.Text(), nullable=False),
     sa.Column('etag', sa.Text(), nullable=True),
@@ -421,6 +566,13 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table('validators')
+    with op.batch_alter_table('titles', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_titles_paper_id'))
+        batch_op.drop_index(batch_op.f('ix_titles_head_key'))
+        batch_op.drop_index(batch_op.f('ix_titles_body_key'))
+
+    op.drop_table('titles')
+    op.drop_table('suppressions')
     with op.batch_alter_table('subscriptions', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_subscriptions_subscriber_id'))
         batch_op.drop_index('ix_subscriptions_due')
@@ -430,7 +582,9 @@ def downgrade() -> None:
     op.drop_table('statements')
     op.drop_table('slots')
     with op.batch_alter_table('sightings', schema=None) as batch_op:
+        batch_op.drop_index('ix_sightings_feed_seen')
         batch_op.drop_index('ix_sightings_feed_day')
+        batch_op.drop_index('ix_sightings_day')
 
     op.drop_table('sightings')
     with op.batch_alter_table('repos', schema=None) as batch_op:
@@ -445,12 +599,19 @@ def downgrade() -> None:
     op.drop_table('readings')
     op.drop_table('quotas')
     with op.batch_alter_table('papers', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_papers_title_key'))
         batch_op.drop_index('ix_papers_published')
         batch_op.drop_index(batch_op.f('ix_papers_first_seen_at'))
         batch_op.drop_index('ix_papers_announced')
 
     op.drop_table('papers')
+    with op.batch_alter_table('paper_checks', schema=None) as batch_op:
+        batch_op.drop_index('ix_paper_checks_due')
+
+    op.drop_table('paper_checks')
+    with op.batch_alter_table('notices', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_notices_made_at'))
+
+    op.drop_table('notices')
     with op.batch_alter_table('merges', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_merges_kept_paper_id'))
 
@@ -461,6 +622,7 @@ def downgrade() -> None:
     op.drop_table('links')
     with op.batch_alter_table('jobs', schema=None) as batch_op:
         batch_op.drop_index('ix_jobs_state')
+        batch_op.drop_index('ix_jobs_stage')
         batch_op.drop_index(batch_op.f('ix_jobs_signature'))
         batch_op.drop_index('ix_jobs_ready', sqlite_where=sa.text("state = 'ready'"), postgresql_where=sa.text("state = 'ready'"))
         batch_op.drop_index('ix_jobs_leased', sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
@@ -475,7 +637,9 @@ def downgrade() -> None:
     op.drop_table('heartbeats')
     op.drop_table('gates')
     with op.batch_alter_table('fetches', schema=None) as batch_op:
+        batch_op.drop_index('ix_fetches_state')
         batch_op.drop_index(batch_op.f('ix_fetches_fetched_at'))
+        batch_op.drop_index('ix_fetches_feed_time')
         batch_op.drop_index('ix_fetches_feed_batch')
         batch_op.drop_index(batch_op.f('ix_fetches_document_id'))
 
@@ -484,6 +648,14 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_feeds_next_check_at'))
 
     op.drop_table('feeds')
+    with op.batch_alter_table('feedback', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_feedback_paper_id'))
+
+    op.drop_table('feedback')
+    with op.batch_alter_table('events', schema=None) as batch_op:
+        batch_op.drop_index('ix_events_at')
+
+    op.drop_table('events')
     with op.batch_alter_table('editions', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_editions_composed_at'))
 
@@ -492,14 +664,32 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_edition_items_paper_id'))
 
     op.drop_table('edition_items')
+    with op.batch_alter_table('duplicates', schema=None) as batch_op:
+        batch_op.drop_index('ix_duplicates_state')
+        batch_op.drop_index(batch_op.f('ix_duplicates_other_id'))
+
+    op.drop_table('duplicates')
     with op.batch_alter_table('documents', schema=None) as batch_op:
+        batch_op.drop_index('ix_documents_size')
         batch_op.drop_index(batch_op.f('ix_documents_created_at'))
 
     op.drop_table('documents')
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_deliveries_subscriber_id'))
         batch_op.drop_index('ix_deliveries_state')
+        batch_op.drop_index('ix_deliveries_planned')
 
     op.drop_table('deliveries')
+    with op.batch_alter_table('bounces', schema=None) as batch_op:
+        batch_op.drop_index('ix_bounces_address')
+
+    op.drop_table('bounces')
+    with op.batch_alter_table('batches', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_batches_checked_at'))
+
+    op.drop_table('batches')
+    with op.batch_alter_table('attempts', schema=None) as batch_op:
+        batch_op.drop_index('ix_attempts_outcome')
+
     op.drop_table('attempts')
     # ### end Alembic commands ###

@@ -1,0 +1,331 @@
+"""Interests: which papers come first for one reader, learned from what they saved, and said in words.
+
+    what a paper is     its words, weighted by how rare they are in the archive (tf-idf), as a direction
+    what a reader likes the papers they saved, gathered into clusters of alike ones: who has two interests gets both,
+                        where the mean of all would be near neither
+    score = best likeness to a cluster + 0.15 known author + 0.1 match in the title + 0.15 trending (best = 1)
+                        - 0.8 best likeness to a paper they want less of
+    one pick in six     goes to the best of the rest by `trending`: a reader is shown what they have not told of yet
+
+All of it is arithmetic on words, on this machine. Without feedback the order is that of the query and `trending`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.domain.authors import parse_name
+from services.domain.papers import PaperFacts
+from services.domain.words import compounds, fold
+
+VOCABULARY = 20_000
+"""Words the archive is known by, the most frequent ones."""
+LONGEST = 80
+"""Words a paper is known by, the most telling ones."""
+ALIKE = 0.12
+"""From this likeness on two saved papers are of one interest."""
+EXPLORE_EVERY = 6
+"""Every so many picks one is not chosen by interest."""
+TITLE_WEIGHT = 3
+
+AUTHOR, TITLE, TRENDING, LESS = 0.15, 0.1, 0.15, 0.8
+
+_COMMON = frozenset(
+    [
+        "a",
+        "about",
+        "after",
+        "all",
+        "also",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "based",
+        "be",
+        "been",
+        "between",
+        "both",
+        "but",
+        "by",
+        "can",
+        "could",
+        "do",
+        "does",
+        "each",
+        "et",
+        "for",
+        "from",
+        "further",
+        "has",
+        "have",
+        "how",
+        "however",
+        "i",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "may",
+        "method",
+        "methods",
+        "more",
+        "most",
+        "new",
+        "not",
+        "of",
+        "on",
+        "one",
+        "only",
+        "or",
+        "other",
+        "our",
+        "over",
+        "paper",
+        "propose",
+        "proposed",
+        "results",
+        "show",
+        "shows",
+        "such",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "through",
+        "to",
+        "two",
+        "under",
+        "use",
+        "used",
+        "using",
+        "via",
+        "was",
+        "we",
+        "well",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "while",
+        "who",
+        "will",
+        "with",
+        "within",
+    ]
+)
+
+Vector = Mapping[str, float]
+
+
+def words_for(title: str, abstract: str | None) -> Counter[str]:
+    """The words of a paper with their numbers, those of the title counted threefold."""
+    counted: Counter[str] = Counter()
+    for text, weight in ((title, TITLE_WEIGHT), (abstract or "", 1)):
+        for parts in compounds(fold(text)):
+            word = "".join(parts) if len(parts) == 2 else ""
+            for one in (*parts, word):
+                if len(one) > 2 and one not in _COMMON and not one.isdigit():
+                    counted[one] += weight
+    return counted
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """How rare each word is; what makes papers comparable."""
+
+    idf: Mapping[str, float]
+
+    @classmethod
+    def of(cls, papers: Iterable[Counter[str]]) -> Space:
+        """The space of an archive; a word must be in two papers at least, and not in every third."""
+        number, known = 0, Counter[str]()
+        for counted in papers:
+            number += 1
+            known.update(counted.keys())
+        most = max(number // 3, 2)
+        kept = [(word, df) for word, df in known.most_common() if 2 <= df <= most or number < 6][:VOCABULARY]
+        return cls({word: math.log((1 + number) / (1 + df)) + 1 for word, df in kept})
+
+    def vector(self, counted: Counter[str]) -> dict[str, float]:
+        """A paper as a direction of length 1 (or nothing, for one without known words)."""
+        weights = {
+            word: (1 + math.log(number)) * self.idf[word] for word, number in counted.items() if word in self.idf
+        }
+        if len(weights) > LONGEST:
+            weights = dict(sorted(weights.items(), key=lambda pair: (-pair[1], pair[0]))[:LONGEST])
+        return _unit(weights)
+
+
+def _unit(weights: Mapping[str, float]) -> dict[str, float]:
+    length = math.sqrt(sum(weight * weight for weight in weights.values()))
+    return {word: weight / length for word, weight in weights.items()} if length else {}
+
+
+def likeness(one: Vector, other: Vector) -> float:
+    """The cosine: 0 nothing in common, 1 the same words in the same measure."""
+    if len(other) < len(one):
+        one, other = other, one
+    return sum(weight * other[word] for word, weight in one.items() if word in other)
+
+
+@dataclass(slots=True)
+class Cluster:
+    """One interest: saved papers that are alike."""
+
+    papers: list[tuple[PaperFacts, Vector]] = field(default_factory=list)
+    centre: Vector = field(default_factory=dict)
+
+    def add(self, paper: PaperFacts, vector: Vector) -> None:
+        """Take a paper in."""
+        self.papers.append((paper, vector))
+        total: dict[str, float] = {}
+        for _, one in self.papers:
+            for word, weight in one.items():
+                total[word] = total.get(word, 0.0) + weight
+        self.centre = _unit(total)
+
+
+def clusters_of(papers: Sequence[tuple[PaperFacts, Vector]]) -> list[Cluster]:
+    """Interests: each paper joins the cluster it is most like, or begins one; then clusters that are alike join."""
+    found: list[Cluster] = []
+    for paper, vector in papers:
+        best = max(found, key=lambda cluster: likeness(vector, cluster.centre), default=None)
+        if best is None or likeness(vector, best.centre) < ALIKE:
+            best = Cluster()
+            found.append(best)
+        best.add(paper, vector)
+    merged = True
+    while merged:
+        merged = False
+        for n, one in enumerate(found):
+            other = next((o for o in found[n + 1 :] if likeness(one.centre, o.centre) >= 2 * ALIKE), None)
+            if other is not None:
+                for paper, vector in other.papers:
+                    one.add(paper, vector)
+                found.remove(other)
+                merged = True
+                break
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """What is known of a reader: clusters of what they like, what they want less of, authors they saved."""
+
+    clusters: tuple[Cluster, ...]
+    less: tuple[Vector, ...]
+    authors: Mapping[str, str]
+    """Author key → the name as it stands in a saved paper."""
+
+
+def taste_of(space: Space, liked: Sequence[PaperFacts], less: Sequence[PaperFacts]) -> Taste:
+    """The taste that follows from papers saved (or "more like this") and papers of which less is wanted."""
+
+    def vector(paper: PaperFacts) -> dict[str, float]:
+        return space.vector(words_for(paper.title, paper.abstract))
+
+    authors: dict[str, str] = {}
+    for paper in liked:
+        if len(paper.authors) <= 30:  # of a collaboration of hundreds, none is whom the reader follows
+            for author in paper.authors:
+                authors.setdefault(parse_name(author.name).key, author.name)
+    authors.pop("", None)
+    return Taste(
+        clusters=tuple(clusters_of([(paper, vector(paper)) for paper in liked])),
+        less=tuple(vector(paper) for paper in less),
+        authors=authors,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A paper in a reader's order, with its score and what speaks for it."""
+
+    paper: PaperFacts
+    score: float
+    why: tuple[str, ...]
+    explored: bool = False
+
+
+def order_for(
+    taste: Taste, space: Space, papers: Sequence[PaperFacts], *, trending: Mapping[int, float], in_title: frozenset[int]
+) -> list[Choice]:
+    """All of `papers`, best first for this reader, the exploring picks among them.
+
+    `trending` are figures by paper id (see `domain.ranking.score`), `in_title` the ids of papers whose title the
+    query matched.
+    """
+    most = max(trending.values(), default=0.0) or 1.0
+    known = bool(taste.clusters)
+    scored = []
+    for paper in papers:
+        liking, why = _liking(taste, space, paper)
+        score = liking + TRENDING * trending.get(paper.id, 0.0) / most + TITLE * (paper.id in in_title)
+        scored.append(Choice(paper=paper, score=round(score, 9), why=why))
+    scored.sort(key=lambda choice: (-choice.score, choice.paper.key))
+    if not known:
+        return scored
+    return _explored(scored, trending)
+
+
+def _liking(taste: Taste, space: Space, paper: PaperFacts) -> tuple[float, tuple[str, ...]]:
+    vector = space.vector(words_for(paper.title, paper.abstract))
+    why: list[str] = []
+    liking = 0.0
+    best = max(taste.clusters, key=lambda cluster: likeness(vector, cluster.centre), default=None)
+    if best is not None:
+        liking = likeness(vector, best.centre)
+        if liking >= ALIKE:
+            why.append(_words_said(vector, best))
+    author = next((a for a in paper.authors if parse_name(a.name).key in taste.authors), None)
+    if author is not None:
+        liking += AUTHOR
+        why.insert(0, f"by {author.name}, of whom you saved a paper")
+    if taste.less:
+        liking -= LESS * max(likeness(vector, one) for one in taste.less)
+    return liking, tuple(why)
+
+
+def _words_said(vector: Vector, cluster: Cluster) -> str:
+    shared = sorted(
+        ((weight * cluster.centre[word], word) for word, weight in vector.items() if word in cluster.centre),
+        reverse=True,
+    )
+    words = ", ".join(word for _, word in shared[:3])
+    nearest, _ = max(cluster.papers, key=lambda pair: (likeness(vector, pair[1]), pair[0].key))
+    title = nearest.title if len(nearest.title) <= 60 else nearest.title[:59].rstrip() + "…"
+    return f"like “{title}”, which you saved: {words}"
+
+
+def _explored(scored: Sequence[Choice], trending: Mapping[int, float]) -> list[Choice]:
+    """Every `EXPLORE_EVERY`th place goes to the most trending paper that interest alone would not have shown yet."""
+    by_trend = sorted(scored, key=lambda choice: (-trending.get(choice.paper.id, 0.0), choice.paper.key))
+    placed: set[int] = set()
+    result: list[Choice] = []
+    own, other = iter(scored), iter(by_trend)
+    for place in range(1, len(scored) + 1):
+        exploring = place % EXPLORE_EVERY == 0
+        choice = next(c for c in (other if exploring else own) if c.paper.id not in placed)
+        placed.add(choice.paper.id)
+        if exploring:
+            choice = Choice(
+                paper=choice.paper, score=choice.score, explored=True,
+                why=("beyond what you saved: much noticed now", *choice.why),
+            )  # fmt: skip
+        result.append(choice)
+    return result

@@ -1,0 +1,99 @@
+"""Near-duplicates: pairs of papers that may be one, flagged for a person when a paper is stored."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from services.domain.errors import InvalidInput, NotFound
+from services.domain.nearness import nearness
+from services.storage.sql import chunks, insert_ignore
+from services.storage.tables import Duplicate, Paper, Title
+
+MOST_ALIKE = 12
+"""A fingerprint more papers share than this is a phrase of the trade and tells nothing."""
+
+STATES = ("open", "same", "different")
+
+
+def flag(session: Session, titles: Sequence[Any], *, now: datetime) -> int:
+    """Flag pairs among papers whose titles (paper_id, head_key, body_key) are new and all others; returns how many.
+
+    Pairs that are flagged, or decided, already stay as they are.
+    """
+    new = {row.paper_id for row in titles}
+    pairs: set[tuple[int, int]] = set()
+    for column, keys in (
+        (Title.head_key, {row.head_key for row in titles} - {""}),
+        (Title.body_key, {row.body_key for row in titles} - {""}),
+    ):
+        alike: dict[str, set[int]] = defaultdict(set)
+        for part in chunks(sorted(keys)):
+            for paper_id, key in session.execute(
+                sa.select(col(Title.paper_id), col(column)).where(col(column).in_(part))
+            ):
+                alike[key].add(paper_id)
+        for ids in alike.values():
+            if 1 < len(ids) <= MOST_ALIKE:
+                ordered = sorted(ids)
+                pairs |= {
+                    (one, other) for n, one in enumerate(ordered) for other in ordered[n + 1 :] if {one, other} & new
+                }
+    if not pairs:
+        return 0
+    papers: dict[int, Any] = {}
+    for part in chunks(sorted({paper_id for pair in pairs for paper_id in pair})):
+        found = session.execute(
+            sa.select(col(Paper.id), col(Paper.title), col(Paper.authors)).where(col(Paper.id).in_(part))
+        )
+        papers |= {row.id: row for row in found}
+    rows = []
+    for one, other in sorted(pairs):
+        if one not in papers or other not in papers:
+            continue
+        near = nearness(papers[one].title, _names(papers[one]), papers[other].title, _names(papers[other]))
+        if near is not None:
+            rows.append(
+                {"paper_id": one, "other_id": other, "score": near.score, "reason": near.reason, "state": "open",
+                 "found_at": now, "decided_at": None}
+            )  # fmt: skip
+    return len(insert_ignore(session, Duplicate, rows, ["paper_id", "other_id"], returning=["id"]))
+
+
+def _names(row: Any) -> list[str]:
+    return [author["name"] for author in row.authors if author.get("name")]
+
+
+def list_open(session: Session, *, limit: int = 100) -> list[Duplicate]:
+    """Pairs that wait for a person, the most alike first."""
+    return list(
+        session.exec(
+            select(Duplicate)
+            .where(Duplicate.state == "open")
+            .order_by(col(Duplicate.score).desc(), col(Duplicate.id))
+            .limit(limit)
+        )
+    )
+
+
+def decide(session: Session, duplicate_id: int, state: str, *, now: datetime) -> None:
+    """Record what a person says of a pair: `same`, `different`, or `open` again.
+
+    `different` keeps the two apart for good, also when an entry names both. `same` is only recorded here:
+    `folding.merge` makes them one. Raises `InvalidInput`, `NotFound`.
+    """
+    if state not in STATES:
+        raise InvalidInput(f"no such state of a pair: {state!r}; there are {', '.join(STATES)}")
+    done = session.execute(
+        update(Duplicate)
+        .where(col(Duplicate.id) == duplicate_id)
+        .values(state=state, decided_at=None if state == "open" else now)
+    )
+    if not done.rowcount:  # type: ignore[attr-defined]
+        raise NotFound(f"there is no pair {duplicate_id}")

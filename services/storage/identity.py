@@ -1,0 +1,244 @@
+"""Identity: which entries of a page and which rows are one paper.
+
+Entries are joined by shared identifiers, whoever brings them; by their titles only where one side has nothing
+stronger. Which row an entry comes to does not depend on the order of arrival: every title a paper ever bore is
+kept (`titles`), so a listing without identifiers finds it under any of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from services.domain import merging
+from services.domain.identifiers import Identifier as Ident
+from services.domain.identifiers import canonical_key, title_fingerprint
+from services.domain.nearness import near_keys
+from services.domain.papers import PaperData
+from services.storage.sql import chunks, insert_ignore
+from services.storage.tables import Duplicate, Identifier, Paper, Title
+
+
+@dataclass(slots=True)
+class Group:
+    """Entries of one page that are one paper, and the rows it has so far (several: they are folded into one)."""
+
+    entries: list[PaperData] = field(default_factory=list)
+    paper_ids: list[int] = field(default_factory=list)
+    folded: bool = False
+
+    @property
+    def paper_id(self) -> int:
+        """The row that is, or will be, this paper's."""
+        return self.paper_ids[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bearer:
+    """An entry or row that bears a title: `node` in the forest, how it is known, when it was published."""
+
+    node: Any
+    key: str
+    year: int | None
+
+    @property
+    def weak(self) -> bool:
+        return self.key.startswith("title:")
+
+    def may_be(self, other: _Bearer) -> bool:
+        return self.year is None or other.year is None or abs(self.year - other.year) <= 1
+
+
+def named(entry: PaperData) -> PaperData:
+    """An entry that carries no identifier is known by its title and year (a short title: by its day)."""
+    if entry.identifiers:
+        return entry
+    when = entry.published_at.date() if entry.published_at else entry.announced_on
+    fingerprint = title_fingerprint(entry.title)
+    if fingerprint:
+        value = f"{fingerprint}-{when.year}" if when else fingerprint
+    else:
+        value = f"{merging.fingerprint({'title': entry.title})[:16]}-{when or ''}"
+    return replace(entry, identifiers=(Ident("title", value),))
+
+
+class _Forest:
+    """Union-find over entries (numbers), identifiers and rows."""
+
+    def __init__(self) -> None:
+        self.parent: dict[Any, Any] = {}
+
+    def root(self, node: Any) -> Any:
+        parent = self.parent
+        while (above := parent.setdefault(node, node)) != node:
+            parent[node] = parent[above]
+            node = above
+        return node
+
+    def join(self, one: Any, other: Any) -> None:
+        self.parent[self.root(one)] = self.root(other)
+
+
+def group(session: Session, entries: Sequence[PaperData]) -> list[Group]:
+    """Entries (each with an identifier, see `named`) joined with each other and with rows, in the page's order."""
+    rows = _find_identifiers(session, {i for entry in entries for i in entry.identifiers})
+    forest = _Forest()
+    for number, entry in enumerate(entries):
+        for identifier in entry.identifiers:
+            forest.join(("id", identifier), number)
+            if identifier in rows:
+                forest.join(("row", rows[identifier]), number)
+    _join_by_title(session, entries, rows, forest)
+    groups: dict[Any, Group] = {}
+    for number, entry in enumerate(entries):
+        groups.setdefault(forest.root(number), Group()).entries.append(entry)
+    for node in list(forest.parent):
+        if isinstance(node, tuple) and node[0] == "row":
+            groups[forest.root(node)].paper_ids.append(node[1])
+    for one in groups.values():
+        one.paper_ids.sort()  # the oldest row is the one kept
+    _keep_apart(session, groups.values())
+    return list(groups.values())
+
+
+def _join_by_title(session: Session, entries: Sequence[PaperData], rows: Mapping[Ident, int], forest: _Forest) -> None:
+    """Join what bears one title where nothing stronger is known of one of the two.
+
+    The weak ones of a title are joined with each other, then with one strong paper: of several the least key, so
+    that two papers of one name do not become one because a listing names neither.
+    """
+    prints = [title_fingerprint(entry.title) for entry in entries]
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for entry, fingerprint in zip(entries, prints, strict=True):
+        if fingerprint:
+            wanted[fingerprint] |= {rows[i] for i in entry.identifiers if i in rows}
+    known_rows = _find_titles(session, wanted)
+    bearers: dict[str, list[_Bearer]] = defaultdict(list)
+    for number, (entry, fingerprint) in enumerate(zip(entries, prints, strict=True)):
+        if not fingerprint:
+            continue
+        key = str(canonical_key(entry.identifiers))
+        if key.startswith("title:") and any(i in rows for i in entry.identifiers):
+            continue  # that name has its row already
+        year = entry.published_at.year if entry.published_at else None
+        bearers[fingerprint].append(_Bearer(number, key, year))
+    for fingerprint, found in known_rows.items():
+        bearers[fingerprint] += [
+            _Bearer(("row", row.id), row.key, row.published_at.year if row.published_at else None) for row in found
+        ]
+    for same in bearers.values():
+        weak = [one for one in same if one.weak]
+        if not weak or len(same) < 2:
+            continue
+        strong = sorted((one for one in same if not one.weak), key=lambda one: one.key)
+        weak.sort(key=lambda one: (one.year or 0, one.key))
+        for one, other in pairwise(weak):
+            if one.may_be(other):
+                forest.join(other.node, one.node)
+        for one in weak:
+            home = next((paper for paper in strong if paper.may_be(one)), None)
+            if home is not None:
+                forest.join(one.node, home.node)
+
+
+def _keep_apart(session: Session, groups: Iterable[Group]) -> None:
+    """Rows that a person said are different papers are not folded: the entry goes to the one of the best key."""
+    several = [one for one in groups if len(one.paper_ids) > 1]
+    ids = sorted({paper_id for one in several for paper_id in one.paper_ids})
+    apart: set[frozenset[int]] = set()
+    for part in chunks(ids):
+        for one, other in session.execute(
+            sa.select(col(Duplicate.paper_id), col(Duplicate.other_id)).where(
+                col(Duplicate.state) == "different", col(Duplicate.paper_id).in_(part)
+            )
+        ):
+            apart.add(frozenset((one, other)))
+    for one in several if apart else ():
+        keys = {
+            row.id: row.key
+            for row in session.execute(sa.select(col(Paper.id), col(Paper.key)).where(col(Paper.id).in_(one.paper_ids)))
+        }
+        strongest = {key: paper_id for paper_id, key in keys.items()}
+        kept = strongest[str(canonical_key([Ident(*key.split(":", 1)) for key in strongest]))]
+        one.paper_ids = sorted(i for i in one.paper_ids if i == kept or frozenset((i, kept)) not in apart)
+
+
+def _find_identifiers(session: Session, wanted: Iterable[Ident]) -> dict[Ident, int]:
+    by_scheme: dict[str, list[str]] = defaultdict(list)
+    for identifier in wanted:
+        by_scheme[identifier.scheme].append(identifier.value)
+    found: dict[Ident, int] = {}
+    for scheme, values in by_scheme.items():
+        for part in chunks(sorted(values)):
+            for value, paper_id in session.exec(
+                select(Identifier.value, Identifier.paper_id).where(
+                    Identifier.scheme == scheme, col(Identifier.value).in_(part)
+                )
+            ):
+                found[Ident(scheme, value)] = paper_id
+    return found
+
+
+def _find_titles(session: Session, wanted: Mapping[str, set[int]]) -> dict[str, list[Any]]:
+    """Rows by the fingerprint of a title they bear or bore, but for those known to bear it (the values)."""
+    bearing: dict[int, set[str]] = defaultdict(set)
+    for part in chunks(sorted(wanted)):
+        for fingerprint, paper_id in session.execute(
+            sa.select(col(Title.title_key), col(Title.paper_id)).where(col(Title.title_key).in_(part))
+        ):
+            if paper_id not in wanted[fingerprint]:
+                bearing[paper_id].add(fingerprint)
+    found: dict[str, list[Any]] = defaultdict(list)
+    for ids in chunks(sorted(bearing)):
+        for row in session.execute(
+            sa.select(col(Paper.id), col(Paper.key), col(Paper.published_at))
+            .where(col(Paper.id).in_(ids))
+            .order_by(col(Paper.id))
+        ):
+            for fingerprint in bearing[row.id]:
+                found[fingerprint].append(row)
+    return found
+
+
+def write_identifiers(session: Session, groups: Sequence[Group]) -> None:
+    """The names of each group's paper; one that another paper has stays with that."""
+    rows = {
+        (i.scheme, i.value): {"scheme": i.scheme, "value": i.value, "paper_id": one.paper_id}
+        for one in groups
+        for entry in one.entries
+        for i in entry.identifiers
+    }
+    insert_ignore(session, Identifier, list(rows.values()), ["scheme", "value"])
+
+
+def write_titles(session: Session, groups: Sequence[Group]) -> list[Any]:
+    """The titles of each group's paper; returns the rows (paper_id, head_key, body_key) that are new."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for one in groups:
+        for entry in one.entries:
+            fingerprint = title_fingerprint(entry.title)
+            if fingerprint and (fingerprint, one.paper_id) not in rows:
+                head, body = near_keys(entry.title)
+                rows[(fingerprint, one.paper_id)] = {
+                    "paper_id": one.paper_id, "title_key": fingerprint, "head_key": head, "body_key": body,
+                }  # fmt: skip
+    return insert_ignore(
+        session, Title, list(rows.values()), ["title_key", "paper_id"], returning=["paper_id", "head_key", "body_key"]
+    )
+
+
+def stronger(one: str, other: str) -> str:
+    """Of two keys the one a paper is known by."""
+    return one if one == other else str(canonical_key([Ident(*one.split(":", 1)), Ident(*other.split(":", 1))]))
+
+
+def first_day(entries: Iterable[PaperData], day: date) -> date:
+    """The first day on which these entries list their paper; one that names none: its publication, else `day`."""
+    return min(entry.announced_on or (entry.published_at.date() if entry.published_at else day) for entry in entries)

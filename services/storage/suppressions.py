@@ -1,0 +1,68 @@
+"""Suppressions: reports about addresses, and the addresses nothing is sent to any more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, func, update
+from sqlmodel import Session, col, select
+
+from services.storage.sql import insert_ignore
+from services.storage.tables import Bounce, Subscriber, Suppression
+
+
+def address_key(channel: str, address: str) -> str:
+    """Channel and address folded, as `subscribers.address_key` holds them."""
+    return f"{channel}:{address}".lower() if channel == "email" else f"{channel}:{address}"
+
+
+def record(
+    session: Session, *, report: str, key: str, kind: str, code: str, detail: str, message_id: str, now: datetime
+) -> bool:
+    """Record one report about one address; False when the same report was recorded before."""
+    row = {
+        "report": report, "address_key": key, "kind": kind, "code": code, "detail": detail, "message_id": message_id,
+        "at": now,
+    }  # fmt: skip
+    return bool(insert_ignore(session, Bounce, [row], ["report", "address_key"], returning=["id"]))
+
+
+def count_soft(session: Session, key: str, *, since: datetime) -> int:
+    """Soft bounces of an address since then."""
+    return session.exec(
+        select(func.count()).where(Bounce.address_key == key, Bounce.kind == "soft", Bounce.at > since)
+    ).one()
+
+
+def suppress(session: Session, key: str, *, reason: str, detail: str, now: datetime) -> bool:
+    """Send nothing to an address any more; False when that was so already. Its subscriber is marked."""
+    row = {"address_key": key, "reason": reason, "detail": detail, "at": now}
+    added = bool(insert_ignore(session, Suppression, [row], ["address_key"], returning=["address_key"]))
+    session.execute(
+        update(Subscriber)
+        .where(col(Subscriber.address_key) == key, col(Subscriber.state) != "unsubscribed")
+        .values(state="suppressed")
+    )
+    return added
+
+
+def lift(session: Session, key: str) -> bool:
+    """Let an address be written to again, its reports forgotten; False when it was not suppressed."""
+    session.execute(delete(Bounce).where(col(Bounce.address_key) == key))
+    lifted = session.execute(delete(Suppression).where(col(Suppression.address_key) == key))
+    session.execute(
+        update(Subscriber)
+        .where(col(Subscriber.address_key) == key, col(Subscriber.state) == "suppressed")
+        .values(state="active")
+    )
+    return bool(lifted.rowcount)  # type: ignore[attr-defined]
+
+
+def find(session: Session, key: str) -> Suppression | None:
+    """Why nothing is sent to an address, or none."""
+    return session.get(Suppression, key)
+
+
+def list_all(session: Session) -> list[Suppression]:
+    """All suppressed addresses, the newest first."""
+    return list(session.exec(select(Suppression).order_by(col(Suppression.at).desc(), col(Suppression.address_key))))

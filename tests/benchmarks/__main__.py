@@ -1,0 +1,69 @@
+"""`python -m tests.benchmarks [--quick] [--json FILE] [--only NAME]`: run them, print the table; 1 when one is missed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import bench_match, bench_parse, bench_pipeline, bench_process, bench_store
+from tests.benchmarks.harness import Options, Result
+
+BENCHMARKS: dict[str, Callable[[Options], Iterator[Result]]] = {
+    "parse": bench_parse.bare,
+    "feedparser": bench_parse.beside_feedparser,
+    "store": bench_store.pages_of_2000,
+    "end-to-end": bench_pipeline.end_to_end,
+    "poll": bench_pipeline.idle_poll,
+    "queue": bench_pipeline.queue_cost,
+    "match": bench_match.shared,
+    "process": bench_process.embedded,
+    "growth": bench_store.growth,
+}
+"""Every benchmark by the name `--only` takes."""
+
+
+def run(names: Sequence[str], options: Options, say: Callable[[str], None]) -> list[Result]:
+    """Run the named benchmarks one after another."""
+    results: list[Result] = []
+    for name in names:
+        for result in BENCHMARKS[name](options):
+            say(f"{result.name}: {result.ratio:.2f} ({result.note})")
+            results.append(result)
+    return results
+
+
+def table(results: Sequence[Result]) -> Table:
+    """The results for a terminal."""
+    shown = Table("benchmark", "ratio", "target", "spread", "reference", "seen", title="more is better")
+    for one in results:
+        colour = "green" if one.ok else "red"
+        shown.add_row(
+            one.name, f"[{colour}]{one.ratio:.2f}[/]", f"{one.target:g}", f"{one.spread:.0%}", one.reference, one.note
+        )
+    return shown
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 0 when every target is reached, 1 when one is missed, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it work at all?")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as a JSON array")
+    parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS), metavar="NAME", help="this one alone")
+    given = parser.parse_args(arguments)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    results = run(given.only or list(BENCHMARKS), Options(quick=given.quick), lambda line: print(line, file=sys.stderr))
+    if given.json:
+        given.json.write_text(json.dumps([one.as_json() for one in results], indent=2) + "\n")
+    Console().print(table(results))
+    return 0 if all(one.ok for one in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

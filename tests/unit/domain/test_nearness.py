@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from services.domain.nearness import near_keys, nearness
+
+WHO = ["Ada Quill", "Bram Osei", "Chen Li"]
+
+
+def meet(one: str, other: str) -> bool:
+    return bool(set(near_keys(one)) & set(near_keys(other)) - {""})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Sparse Lanterns for Tidal Inference", "Sparse lanterns for tidal inferences"),
+        ("Sparse Lanterns for Tidal Inference", "Sparse Lanterns: Tidal Inference from the Shore"),
+        ("Reading the Tide from the Shoreline", "On Reading the Tide from a Shoreline"),
+        (r"$\alpha$-Lanterns for Sch\"odinger Harbours", "α-Lanterns for Schödinger Harbours"),
+        ("LanternNet: Learning to Read Tides", "LanternNet: Learning Tides"),
+    ],
+)
+def test_an_edited_title_meets_the_old_one_and_is_worth_asking_about(one: str, other: str) -> None:
+    assert meet(one, other)
+    near = nearness(one, WHO, other, ["A. Quill", "Osei, Bram", "C. Li"])
+    assert near is not None
+    assert 0.8 <= near.score <= 1
+    assert "3 of 3 authors" in near.reason
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Sparse lanterns for tidal inference, part 1", "Sparse lanterns for tidal inference, part 2"),
+        ("The 2025 report on harbour lanterns", "The 2026 report on harbour lanterns"),
+        ("A survey of large lantern models", "A survey of tidal gradients in agents"),
+    ],
+)
+def test_a_series_or_a_common_phrase_is_nothing(one: str, other: str) -> None:
+    assert nearness(one, WHO, other, WHO) is None
+
+
+def test_equal_titles_of_other_people_are_two_papers() -> None:
+    assert nearness("Sparse lanterns for inference", WHO, "Sparse Lanterns for Inference", ["Dee Moor"]) is None
+
+
+def test_equal_titles_without_authors_are_worth_asking_about() -> None:
+    near = nearness("Sparse lanterns for inference", WHO, "Sparse Lanterns for Inference", [])
+    assert near is not None
+    assert near.score == 0.85
+
+
+def test_short_titles_have_no_keys() -> None:
+    assert near_keys("Editorial") == ("", "")

@@ -1,0 +1,115 @@
+"""The `broadsheet` command: names and help of all commands. What they do is in `workers.commands`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers.commands import (
+    database,
+    deliveries,
+    doctor,
+    editions,
+    feeds,
+    feeds_add,
+    feeds_opml,
+    imports,
+    opening,
+    papers,
+    past,
+    runs,
+    service,
+    subscriptions,
+)
+from workers.commands.faults import CONTENT, OPERATING, READERS, RUNNING, Commands
+from workers.commands.options import epilog
+from workers.commands.output import say
+
+app = typer.Typer(
+    name="broadsheet",
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # help in colours would take ten times as long to come up
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="A self-hosted Daily Papers: new research papers and their code, deduplicated, delivered by email or Slack.",
+    epilog=epilog(
+        "broadsheet demo                 see it work, with no network and nothing set up",
+        "broadsheet up                   the whole service in one process",
+        "broadsheet subscriptions add --to you@example.org --confirmed",
+    ),
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        say(f"broadsheet {version('broadsheet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what goes well, too (to stderr).")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A self-hosted Daily Papers: new research papers and their code, deduplicated, delivered by email or Slack."""
+    opening.asked.verbose = verbose
+
+
+@app.command(rich_help_panel=RUNNING, epilog=epilog("broadsheet demo", "broadsheet demo --once --json"))
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Exit when all is delivered (0), or is not (1).")] = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Port of the web page; 0 takes a free one.")
+    ] = 0,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Data folder.", show_default="BROADSHEET_HOME, or ~/.broadsheet/demo"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document (as with --once).")] = False,
+) -> None:
+    """See it work with no network: replayed upstreams, the real pipeline, digests in a folder, the web page up."""
+    from workers.commands.demo import demo as run_demo
+
+    raise typer.Exit(run_demo(once or as_json, port, home, as_json))
+
+
+for command, name in (
+    (service.up, "up"),
+    (service.run, "run"),
+    (service.worker, "worker"),
+    (service.beat, "beat"),
+    (service.web, "web"),
+):
+    app.command(name, rich_help_panel=RUNNING, epilog=service.EPILOGS[name])(command)
+
+feeds.app.command("add", epilog=feeds_add.EPILOG)(feeds_add.add_feed)
+feeds.app.command("import-opml", epilog=feeds_opml.IMPORT_EPILOG)(feeds_opml.import_opml)
+feeds.app.command("export-opml", epilog=feeds_opml.EXPORT_EPILOG)(feeds_opml.export_opml)
+app.add_typer(feeds.app, name="feeds", rich_help_panel=CONTENT)
+app.add_typer(papers.app, name="papers", rich_help_panel=CONTENT)
+app.command("import", rich_help_panel=CONTENT, epilog=imports.EPILOG)(imports.import_files)
+app.command("backfill", rich_help_panel=CONTENT, epilog=past.BACKFILL_EPILOG)(past.backfill)
+app.command("replay", rich_help_panel=CONTENT, epilog=past.REPLAY_EPILOG)(past.replay)
+
+app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=READERS)
+app.add_typer(editions.app, name="editions", rich_help_panel=READERS)
+app.add_typer(deliveries.app, name="deliveries", rich_help_panel=READERS)
+
+app.command("doctor", rich_help_panel=OPERATING, epilog=doctor.EPILOG)(doctor.doctor)
+app.add_typer(runs.app, name="runs", rich_help_panel=OPERATING)
+app.command("migrate", rich_help_panel=OPERATING, epilog=database.EPILOGS["migrate"])(database.migrate)
+app.command("backup", rich_help_panel=OPERATING, epilog=database.EPILOGS["backup"])(database.backup)
+app.command("restore", rich_help_panel=OPERATING, epilog=database.EPILOGS["restore"])(database.restore)
+app.command("settings", rich_help_panel=OPERATING, epilog=doctor.SETTINGS_EPILOG)(doctor.settings)
+
+
+def main() -> None:
+    """The program's entry."""
+    app(prog_name="broadsheet")

@@ -1,0 +1,73 @@
+"""All checks in order: first what needs nobody else, then what does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from config.logging import redact
+from config.settings import Settings
+from services.domain.errors import BroadsheetError
+from services.runtime import Runtime
+from services.upstreams.http import HttpClient
+from workers.commands.checks import (
+    Check,
+    check_addresses,
+    check_catalogue,
+    check_database,
+    check_disk,
+    check_environment,
+    check_home,
+    check_key,
+    check_work,
+    failure,
+)
+from workers.commands.remote_checks import (
+    TIMEOUT_S,
+    check_broker,
+    check_clock,
+    check_smtp,
+    kinds_in_use,
+    upstream_check,
+    upstreams_of,
+)
+
+
+def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
+    """Every check in order; those that wait for others' machines run at the same time."""
+    yield from check_environment()
+    yield check_home(settings)
+    yield check_disk(settings)
+    yield check_key(settings)
+    try:
+        rt = Runtime.from_settings(settings)
+    except (BroadsheetError, OSError, ImportError) as error:
+        yield failure("settings", redact(str(error)), "mend the setting named")
+        return
+    try:
+        yield from check_database(rt)
+        yield from check_catalogue(rt)
+        yield check_addresses(settings)
+        slow: list[Callable[[], Check]] = [lambda: check_broker(settings)]
+        upstreams = upstreams_of(settings, kinds_in_use(rt))
+        dates: list[datetime] = []
+        if network:
+            slow.append(lambda: check_smtp(settings))
+            with HttpClient(
+                user_agent=settings.user_agent, connect_timeout_s=4, deadline_s=TIMEOUT_S, attempts=1,
+                max_body_bytes=8 * 1024 * 1024, allowed_private_hosts=settings.private_hosts,
+            ) as http:  # fmt: skip
+                slow += [upstream_check(http, upstream, dates) for upstream in upstreams]
+                yield from _together(slow)
+            yield check_clock(dates)
+        else:
+            yield from _together(slow)
+        yield from check_work(rt)
+    finally:
+        rt.close()
+
+
+def _together(checks: Sequence[Callable[[], Check]]) -> list[Check]:
+    with ThreadPoolExecutor(max_workers=len(checks)) as pool:
+        return [future.result() for future in [pool.submit(check) for check in checks]]

@@ -1,0 +1,152 @@
+"""`broadsheet doctor` and `broadsheet settings`: is everything as it has to be, and what is set."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workers.commands.opening import SettingsFault, begin_logging, load_settings
+from workers.commands.options import Json, epilog
+from workers.commands.output import Column, emit, emit_json, say, table
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from workers.commands.checks import Check
+
+EPILOG = epilog("broadsheet doctor", "broadsheet doctor --offline --json")
+SETTINGS_EPILOG = epilog(
+    "broadsheet settings", "BROADSHEET_POLL_S=1 broadsheet settings --json", "broadsheet settings --markdown"
+)
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Leave out mail server and upstreams.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at everything the service needs, and say what to do where it is not right. Nothing is sent or changed."""
+    found: list[Check] = []
+    try:
+        settings = load_settings()
+    except SettingsFault as error:
+        from workers.commands.checks import failure
+
+        found = [
+            failure("settings", line, "`broadsheet settings --markdown` tells what each takes")
+            for line in str(error).splitlines()
+        ]
+        if not as_json:
+            _show(found[0])
+            for check in found[1:]:
+                _show(check)
+    else:
+        from workers.commands.all_checks import all_checks
+
+        begin_logging(settings, service=False)
+        for check in all_checks(settings, network=not offline):
+            found.append(check)
+            if not as_json:
+                _show(check)
+    failed = sum(check.state == "fail" for check in found)
+    warned = sum(check.state == "warn" for check in found)
+    if as_json:
+        emit_json(
+            {
+                "ok": not failed,
+                "checks": [
+                    {"name": c.name, "state": c.state, "message": c.message, "advice": c.advice or None} for c in found
+                ],
+            }
+        )
+    elif failed:
+        say(f"{failed} failed, {warned} to look at.", style="red")
+    else:
+        say(f"Nothing stands in the way{f', {warned} to look at' if warned else ''}.", style="green")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show(check: Check) -> None:
+    say(f"{check.state:<4}  {check.name}: {check.message}", style=STYLES[check.state])
+    if check.advice:
+        say(f"      → {check.advice}", style="dim")
+
+
+# -- settings --------------------------------------------------------------------------------------------------
+
+
+def settings(
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table of all settings for the README.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List every setting with its value and where it comes from; secrets are not shown."""
+    if markdown:
+        emit(settings_markdown())
+        return
+    rows = settings_rows(load_settings())
+    if as_json:
+        emit_json(rows)
+        return
+    table(
+        [
+            Column("Setting", fold=True),
+            Column("Value", fold=True),
+            "From",
+            Column("Meaning", fold=True, from_width=120),
+        ],
+        [(row["name"], row["value"], row["source"], row["description"]) for row in rows],
+    )
+
+
+def settings_rows(current: Settings) -> list[dict[str, Any]]:
+    """Every setting: name, value (secrets as ***), source (environment, .env or default), description."""
+    from config.logging import redact
+    from config.settings import PREFIX
+
+    in_environment = {name.upper() for name in os.environ}
+    rows = []
+    for name, about in type(current).model_fields.items():
+        variable = f"{PREFIX}{name.upper()}"
+        source = (
+            "environment" if variable in in_environment else ".env" if name in current.model_fields_set else "default"
+        )
+        rows.append(
+            {
+                "name": variable,
+                "value": _shown(getattr(current, name), redact),
+                "source": source,
+                "description": about.description or "",
+            }
+        )
+    return rows
+
+
+def _shown(value: Any, redact: Any) -> str | int | float | bool | None:
+    from pydantic import SecretStr
+
+    if isinstance(value, SecretStr):
+        return "***" if value.get_secret_value() else ""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return str(redact(str(value)))
+
+
+def settings_markdown() -> str:
+    """The table of all settings: variable, default, meaning."""
+    from pydantic import SecretStr
+
+    from config.settings import PREFIX, Settings
+
+    lines = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
+    for name, about in Settings.model_fields.items():
+        default = about.default.get_secret_value() if isinstance(about.default, SecretStr) else about.default
+        shown = (
+            "unset" if default in (None, "") else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
+        lines.append(
+            f"| `{PREFIX}{name.upper()}` | {shown} | {(about.description or '').replace('|', chr(92) + '|')} |"
+        )
+    return "\n".join(lines)

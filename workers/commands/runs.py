@@ -1,0 +1,239 @@
+"""`broadsheet runs …`: the ledger of work, its failures, and another try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workers.commands.opening import opened
+from workers.commands.options import Json, Limit, epilog
+from workers.commands.output import Column, counted, emit_json, note, pairs, say, table, warn, when
+
+if TYPE_CHECKING:
+    from services.storage.tables import Attempt, Job
+
+app = typer.Typer(no_args_is_help=True, help="The ledger of work: what ran, what failed, and another try.")
+
+DEFAULT_LIMIT = 30
+STAGES = ("fetch", "parse", "enrich", "notify")
+
+
+def stage_of(text: str) -> str:
+    """A stage."""
+    if text not in STAGES:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(STAGES)}")
+    return text
+
+
+Stage = Annotated[
+    str | None,
+    typer.Option("--stage", parser=stage_of, metavar="|".join(STAGES), help="Only this stage.", show_default=False),
+]
+
+
+@app.command(
+    "list", epilog=epilog("broadsheet runs list --failed", "broadsheet runs list --stage fetch --limit 100 --json")
+)
+def list_runs(
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only those given up, and those that failed and wait for another try.")
+    ] = False,
+    stage: Stage = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Show the newest runs (30; with --json all)."""
+    from services.storage import runs
+
+    with opened() as rt, rt.reading() as session:
+        rows = runs.list_runs(session, failed=failed, stage=stage, limit=limit or (None if as_json else DEFAULT_LIMIT))
+    if as_json:
+        emit_json([run_json(job) for job in rows])
+        return
+    if not rows:
+        say(
+            "Nothing has failed."
+            if failed
+            else "Nothing has run yet. Start: broadsheet up   (or: broadsheet run --once)"
+        )
+        return
+    table(
+        [
+            Column("ID", right=True),
+            "Kind",
+            Column("What", fold=True),
+            "State",
+            Column("Tries", right=True, from_width=80),
+            Column("Due", from_width=110),
+            Column("Last error", fold=True, from_width=90),
+        ],
+        [(j.id, j.kind, j.key, j.state, j.attempts, when(j.due_at), _short(j.last_error)) for j in rows],
+    )
+    if failed:
+        _groups(rows)
+        if any(j.state == "dead" for j in rows):
+            note("Another try: broadsheet runs retry ID…   (or --all-failed)")
+
+
+def _short(text: str | None) -> str:
+    from config.logging import redact
+
+    line = redact(text or "").partition("\n")[0]
+    return line if len(line) <= 160 else line[:159] + "…"
+
+
+def _groups(rows: Sequence[Job]) -> None:
+    """Failures of one cause, counted: a hundred red rows are often one fact."""
+    groups: dict[str, int] = {}
+    for job in rows:
+        if job.signature:
+            groups[job.signature] = groups.get(job.signature, 0) + 1
+    for signature, count in sorted(groups.items(), key=lambda item: -item[1]):
+        if count > 1:
+            warn(f"{count} × {signature}")
+
+
+def run_json(job: Job) -> dict[str, Any]:
+    """A run as scripts get it."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "key": job.key,
+        "stage": job.stage,
+        "state": job.state,
+        "attempts": job.attempts,
+        "due_at": job.due_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "created_at": job.created_at,
+        "last_error": job.last_error,
+        "signature": job.signature,
+        "cause": job.cause_id,
+    }
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker,
+        "started_at": attempt.started_at,
+        "finished_at": attempt.finished_at,
+        "outcome": attempt.outcome,
+        "error": attempt.error,
+        "traceback": attempt.traceback,
+    }
+
+
+@app.command("show", epilog=epilog("broadsheet runs show 42"))
+def show_run(
+    run: Annotated[int, typer.Argument(metavar="ID", help="A run, as `runs list` shows it.")], as_json: Json = False
+) -> None:
+    """Show one run: its tries, its errors, what led to it and what followed."""
+    from services.storage import jobs, runs
+
+    with opened() as rt, rt.reading() as session:
+        job = jobs.get(session, run)
+        tries = jobs.attempts(session, run)
+        following = runs.children(session, [run])
+    if as_json:
+        emit_json(
+            run_json(job)
+            | {
+                "payload": job.payload,
+                "tries": [_attempt_json(a) for a in tries],
+                "followed_by": [j.id for j in following],
+            }
+        )
+        return
+    pairs(
+        [
+            ("Run", job.id), ("Kind", job.kind), ("What", job.key), ("Stage", job.stage), ("State", job.state),
+            ("Due", when(job.due_at)), ("Finished", job.finished_at and when(job.finished_at)),
+            ("Caused by run", job.cause_id), ("Followed by runs", ", ".join(str(j.id) for j in following)),
+        ]
+    )  # fmt: skip
+    if tries:
+        table(
+            [
+                Column("Try", right=True),
+                "Began",
+                "Outcome",
+                Column("Worker", from_width=110),
+                Column("Error", fold=True),
+            ],
+            [(a.number, when(a.started_at), a.outcome, a.worker, _short(a.error)) for a in tries],
+        )
+        trace = next((a.traceback for a in reversed(tries) if a.traceback), None)
+        if trace:
+            from config.logging import redact
+
+            say(redact(trace), style="dim")
+
+
+@app.command("retry", epilog=epilog("broadsheet runs retry 42 43", "broadsheet runs retry --all-failed --dry-run"))
+def retry_runs(
+    ids: Annotated[
+        list[int] | None, typer.Argument(metavar="ID…", help="Runs, as `runs list` shows them.", show_default=False)
+    ] = None,
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="Every run that failed or was given up.")] = False,
+    stage: Stage = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be tried again, and change nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Give failed runs another set of tries, now. It is safe: what is done already is not done twice."""
+    from services.pipeline.transfer import alive
+    from services.storage import jobs, runs
+
+    if bool(ids) == all_failed:
+        raise typer.BadParameter("give the runs to try again, or --all-failed", param_hint="ID…")
+    retried: list[int] = []
+    refused: list[dict[str, Any]] = []
+    with opened() as rt:
+        with rt.writing() as session:
+            rows = {j.id: j for j in runs.list_runs(session, failed=True, stage=stage) if j.id is not None}
+            for run in dict.fromkeys(ids or sorted(rows)):
+                job = rows.get(run)
+                if job is not None and job.state in {"dead", "ready"}:
+                    retried.append(run)
+                else:
+                    refused.append({"id": run, "reason": _why_not(session, run)})
+            now = rt.now()
+            for run in retried if not dry_run else []:
+                if rows[run].state == "dead":
+                    jobs.revive(session, [run], now=now)
+                else:
+                    runs.hurry(session, run, now=now)
+        served = bool(alive(rt))
+    if as_json:
+        emit_json({"retried": retried, "refused": refused, "dry_run": dry_run})
+    else:
+        would = "would be " if dry_run else ""
+        if retried:
+            say(f"{counted(len(retried), 'run')} {would}tried again: {', '.join(map(str, retried))}")
+        elif all_failed:
+            say("Nothing has failed.")
+        for one in refused:
+            warn(f"Run {one['id']} is not tried again: {one['reason']}")
+        if retried and not dry_run and not served:
+            note("No service is running; `broadsheet run --once` does them now.")
+    if refused and not all_failed:
+        raise typer.Exit(1)
+
+
+def _why_not(session: Any, run: int) -> str:
+    from services.domain.errors import NotFound
+    from services.storage import jobs
+
+    try:
+        job = jobs.get(session, run)
+    except NotFound:
+        return "there is no such run"
+    return {
+        "done": "it is done",
+        "running": "it is running now",
+        "ready": "it has not failed; it is due at " + when(job.due_at),
+    }.get(job.state, "it is not of that stage")

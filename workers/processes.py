@@ -1,0 +1,160 @@
+"""Processes: worker and schedule as programs of their own, on one broker and one database.
+
+A worker is Celery's, on processes or threads. Its children share nothing with it: each has its own connections
+and looks for overdue work itself, so that a lost message costs a few seconds and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+from celery.exceptions import SecurityWarning
+
+from config.settings import Settings
+from services.domain.errors import InvalidInput
+from services.domain.jobs import Hint
+from services.runtime import Runtime, no_hints
+from workers import app as celery_app
+from workers import monitor
+from workers.app import StageTask
+from workers.embedded import wait_for_signal
+
+log = structlog.get_logger(__name__)
+
+NO_BROKER = (
+    "a separate {what} needs BROADSHEET_BROKER_URL, an address that all processes reach, such as "
+    "redis://127.0.0.1:6379/0. Without a broker, `broadsheet up` runs everything in one process."
+)
+
+
+def needs_broker(settings: Settings, what: str) -> None:
+    """Raise `InvalidInput` when there is no broker that separate processes could share."""
+    if not settings.broker_url or settings.broker_url.startswith("memory:"):
+        raise InvalidInput(NO_BROKER.format(what=what))
+
+
+def publisher_for(settings: Settings) -> Callable[[Sequence[Hint]], None]:
+    """Hints over the broker; without one, work is found by those who look for it."""
+    if not settings.broker_url or settings.broker_url.startswith("memory:"):
+        return no_hints
+    return celery_app.make_publisher(celery_app.make_app(settings))
+
+
+# -- the schedule ----------------------------------------------------------------------------------------------
+
+
+def run_beat(rt: Runtime) -> None:
+    """Add what has become due, until SIGINT or SIGTERM. `needs_broker` has been asked before."""
+    from services.pipeline import schedule
+
+    rt.worker = monitor.process_name("beat")
+    rt.publish = publisher_for(rt.settings)
+
+    def tick() -> None:
+        schedule.tick(rt)
+
+    wait = wait_for_signal()
+    loops = [monitor.heartbeat(rt, "beat", slots=0), monitor.Loop("tick", tick, rt.settings.tick_s)]
+    for loop in loops:
+        loop.start()
+    log.info("beat.started", every_s=rt.settings.tick_s)
+    wait()
+    for loop in reversed(loops):
+        loop.stop()
+    log.info("beat.stopped")
+
+
+# -- workers ---------------------------------------------------------------------------------------------------
+
+
+def run_worker(rt: Runtime, *, stages: Sequence[str], pool: str) -> int:
+    """Work on the stages' queues until told to stop; returns the exit code.
+
+    SIGTERM and the first SIGINT finish what runs and take no more. `pool` is `prefork` or `threads`. `needs_broker`
+    has been asked before.
+    """
+    app = celery_app.make_app(rt.settings)
+    rt.worker = monitor.process_name("worker")
+    rt.publish = celery_app.make_publisher(app)
+    celery_app.use_runtime(rt)
+    monitor.recover(rt)
+    # Celery warns who runs it as root, as containers do, of messages that could run code: ours are JSON.
+    warnings.simplefilter("ignore", SecurityWarning)
+    parts = _Parts(rt, app, stages, forks=pool == "prefork")
+    parts.connect()
+    try:
+        # `argv` is ours: Celery must not read it.
+        worker = app.Worker(
+            pool=pool, concurrency=rt.settings.concurrency, queues=list(stages), quiet=True, optimization="fair",
+            hostname=f"worker@{rt.worker.replace(':', '-')}", without_mingle=True, without_gossip=True,
+            loglevel=rt.settings.log_level.upper(),
+        )  # fmt: skip
+        log.info("worker.started", stages=list(stages), pool=pool, concurrency=rt.settings.concurrency)
+        worker.start()
+    finally:
+        parts.stop()
+        celery_app.use_runtime(None)
+    log.info("worker.stopped")
+    return int(worker.exitcode or 0)
+
+
+class _Parts:
+    """What goes on beside Celery's own work: heartbeat in the parent, the search for overdue work in each child."""
+
+    def __init__(self, rt: Runtime, app: Celery[StageTask], stages: Sequence[str], *, forks: bool) -> None:
+        self._rt = rt
+        self._app = app
+        self._stages = tuple(stages)
+        self._forks = forks
+        self._loops: list[monitor.Loop] = []
+        self._lock = threading.Lock()
+
+    def connect(self) -> None:
+        """Listen to Celery's signals; the methods are kept alive by this object's life in `run_worker`."""
+        signals.setup_logging.connect(self._keep_logging)
+        signals.worker_ready.connect(self._ready)
+        if self._forks:
+            signals.worker_process_init.connect(self._child_began)
+            signals.worker_process_shutdown.connect(self._child_ends)
+
+    def _keep_logging(self, **_: Any) -> None:
+        """Logging is configured already: a receiver of this signal tells Celery to leave it alone."""
+
+    def _ready(self, **_: Any) -> None:
+        # After the first children were forked: a thread does not survive a fork, its locks do.
+        self._begin(monitor.heartbeat(self._rt, "worker", slots=self._rt.settings.concurrency))
+        if not self._forks:
+            self._begin(monitor.poller(self._rt, stages=self._stages))
+
+    def _child_began(self, **_: Any) -> None:
+        self._loops = []
+        # What was inherited belongs to the parent: forgotten here, not closed.
+        self._rt.engine.dispose(close=False)
+        own = Runtime.from_settings(self._rt.settings)
+        own.worker = monitor.process_name("worker")
+        own.publish = celery_app.make_publisher(self._app)
+        celery_app.use_runtime(own)
+        self._rt = own
+        self._begin(monitor.poller(own, stages=self._stages))
+
+    def _child_ends(self, **_: Any) -> None:
+        self.stop()
+        self._rt.close()
+
+    def _begin(self, loop: monitor.Loop) -> None:
+        with self._lock:
+            self._loops.append(loop.start())
+
+    def stop(self) -> None:
+        """End the loops of this process; running work is finished."""
+        with self._lock:
+            loops, self._loops = self._loops, []
+        for loop in reversed(loops):
+            loop.stop()
+        sys.stderr.flush()
