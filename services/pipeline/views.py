@@ -55,7 +55,7 @@ def edition_view(
 ) -> EditionView:
     """The edition as data, with this subscriber's own links."""
     checked = [r.checked_at for p in picks for r in p.paper.repos if r.checked_at and r.state == "found"]
-    links = _own_links(rt, subscription, subscriber)
+    links = own_links(rt, subscription, subscriber)
     day = local_day(subscription.timezone, composed_at)
     return EditionView(
         name=subscription.name,
@@ -80,7 +80,7 @@ def edition_view(
     )
 
 
-def _own_links(rt: Runtime, subscription: Subscription, subscriber: Subscriber) -> dict[str, str]:
+def own_links(rt: Runtime, subscription: Subscription, subscriber: Subscriber) -> dict[str, str]:
     """The signed links of one subscription, by purpose. A machine at the other end has no use for them."""
     if subscriber.channel == "webhook":
         return {}

@@ -25,9 +25,16 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Leave out mail server and upstreams.")] = False,
+    alive: Annotated[
+        str | None,
+        typer.Option("--alive", metavar="ROLE", help="Ask one thing only: does a worker, or beat, of this host live?"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Look at everything the service needs, and say what to do where it is not right. Nothing is sent or changed."""
+    if alive is not None:
+        _is_alive(alive)
+        return
     found: list[Check] = []
     try:
         settings = load_settings()
@@ -67,6 +74,28 @@ def doctor(
         say(f"Nothing stands in the way{f', {warned} to look at' if warned else ''}.", style="green")
     if failed:
         raise typer.Exit(1)
+
+
+ALIVE_FOR_S = 60
+"""A process says every ten seconds that it lives; after six missed words it is taken for dead."""
+
+
+def _is_alive(role: str) -> None:
+    """Exit 1 unless a process of this role on this host was heard of within a minute: a container's health check."""
+    import socket
+    from datetime import timedelta
+
+    from services.storage import service
+    from workers.commands.opening import opened
+
+    with opened() as rt, rt.reading() as session:
+        now = rt.now()
+        beats = service.list_heartbeats(session, since=now - timedelta(seconds=ALIVE_FOR_S))
+        mine = [beat for beat in beats if beat.role == role and beat.host == socket.gethostname()]
+    if not mine:
+        say(f"No {role} of this host was heard of in the last {ALIVE_FOR_S} s.", style="red")
+        raise typer.Exit(1)
+    say(f"{role} {mine[0].name} lives.", style="green")
 
 
 def _show(check: Check) -> None:
