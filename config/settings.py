@@ -61,6 +61,12 @@ class Settings(BaseSettings):
         description="What to do when a server's answer was lost after the message was handed over: `hold` "
         "leaves it `unknown` for a person, `resend` sends the same bytes and Message-ID again.",
     )
+    smtp_per_second: float = Field(
+        0, ge=0, le=1000, description="Most mails a second over all workers; 0.2 is one in five seconds, 0 no limit."
+    )
+    smtp_per_hour: int = Field(
+        0, ge=0, le=1_000_000, description="Most mails in any sixty minutes over all workers; 0 sets no limit."
+    )
     slack_api_url: str = Field(
         "https://slack.com/api", description="Where Slack's Web API lives; webhooks under it are accepted, too."
     )

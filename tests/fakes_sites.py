@@ -232,7 +232,8 @@ def _rss(rows: list[Submission], midnight: datetime) -> bytes:
         f"<item><title>Rivers and their weirs, study {s.arxiv_id}</title><link>https://arxiv.org/abs/{s.arxiv_id}</link>"
         f"<description>arXiv:{s.arxiv_id}v1 Announce Type: new \nAbstract: Study {s.arxiv_id} of a river.</description>"
         f'<guid isPermaLink="false">oai:arXiv.org:{s.arxiv_id}v1</guid><category>cs.CL</category>'
-        f"<pubDate>{dated}</pubDate><arxiv:announce_type>new</arxiv:announce_type><dc:creator>Cleo Brand</dc:creator></item>"
+        f"<pubDate>{dated}</pubDate><arxiv:announce_type>new</arxiv:announce_type>"
+        "<dc:creator>Cleo Brand</dc:creator></item>"
         for s in rows
     )
     return (

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from workers.commands import (
+    bounces,
     database,
     deliveries,
     doctor,
     editions,
+    export,
     feeds,
     feeds_add,
     feeds_opml,
@@ -19,6 +21,7 @@ from workers.commands import (
     opening,
     papers,
     past,
+    rules,
     runs,
     service,
     subscriptions,
@@ -93,13 +96,16 @@ feeds.app.command("add", epilog=feeds_add.EPILOG)(feeds_add.add_feed)
 feeds.app.command("import-opml", epilog=feeds_opml.IMPORT_EPILOG)(feeds_opml.import_opml)
 feeds.app.command("export-opml", epilog=feeds_opml.EXPORT_EPILOG)(feeds_opml.export_opml)
 app.add_typer(feeds.app, name="feeds", rich_help_panel=CONTENT)
+papers.app.command("export", epilog=export.EPILOG)(export.export_papers)
 app.add_typer(papers.app, name="papers", rich_help_panel=CONTENT)
 app.command("import", rich_help_panel=CONTENT, epilog=imports.EPILOG)(imports.import_files)
 app.command("backfill", rich_help_panel=CONTENT, epilog=past.BACKFILL_EPILOG)(past.backfill)
 app.command("replay", rich_help_panel=CONTENT, epilog=past.REPLAY_EPILOG)(past.replay)
 
+subscriptions.app.command("preview", epilog=rules.EPILOG)(rules.preview)
 app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=READERS)
 app.add_typer(editions.app, name="editions", rich_help_panel=READERS)
+deliveries.app.command("bounce", epilog=bounces.EPILOG)(bounces.bounce)
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel=READERS)
 
 app.command("doctor", rich_help_panel=OPERATING, epilog=doctor.EPILOG)(doctor.doctor)

@@ -3,8 +3,9 @@
     what a paper is     its words, weighted by how rare they are in the archive (tf-idf), as a direction
     what a reader likes the papers they saved, gathered into clusters of alike ones: who has two interests gets both,
                         where the mean of all would be near neither
-    score = best likeness to a cluster + 0.15 known author + 0.1 match in the title + 0.15 trending (best = 1)
-                        - 0.8 best likeness to a paper they want less of
+    score = 0.6 likeness to all of it + 0.4 best likeness to a cluster + 0.15 known author + 0.1 match in the title
+                        + 0.15 trending (best = 1) - 0.8 best likeness to a paper they want less of
+    likeness            the cosine, what everything in the archive has in common taken off what the reader likes
     one pick in six     goes to the best of the rest by `trending`: a reader is shown what they have not told of yet
 
 All of it is arithmetic on words, on this machine. Without feedback the order is that of the query and `trending`.
@@ -25,13 +26,16 @@ VOCABULARY = 20_000
 """Words the archive is known by, the most frequent ones."""
 LONGEST = 80
 """Words a paper is known by, the most telling ones."""
-ALIKE = 0.12
+ALIKE = 0.045
 """From this likeness on two saved papers are of one interest."""
 EXPLORE_EVERY = 6
 """Every so many picks one is not chosen by interest."""
 TITLE_WEIGHT = 3
 
+WHOLE, PART = 0.6, 0.4
 AUTHOR, TITLE, TRENDING, LESS = 0.15, 0.1, 0.15, 0.8
+COMMON_TO_ALL = 1.5
+"""How much of the archive's mean is taken off what a reader likes."""
 
 _COMMON = frozenset(
     [
@@ -146,20 +150,22 @@ def words_for(title: str, abstract: str | None) -> Counter[str]:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """How rare each word is; what makes papers comparable."""
+    """How rare each word is, and what the archive is about on the whole; what makes papers comparable."""
 
     idf: Mapping[str, float]
+    mean: Vector = field(default_factory=dict)
 
     @classmethod
     def of(cls, papers: Iterable[Counter[str]]) -> Space:
         """The space of an archive; a word must be in two papers at least, and not in every third."""
-        number, known = 0, Counter[str]()
-        for counted in papers:
-            number += 1
+        held = list(papers)
+        number, known = len(held), Counter[str]()
+        for counted in held:
             known.update(counted.keys())
         most = max(number // 3, 2)
         kept = [(word, df) for word, df in known.most_common() if 2 <= df <= most or number < 6][:VOCABULARY]
-        return cls({word: math.log((1 + number) / (1 + df)) + 1 for word, df in kept})
+        space = cls({word: math.log((1 + number) / (1 + df)) + 1 for word, df in kept})
+        return cls(space.idf, _mean([space.vector(counted) for counted in held]))
 
     def vector(self, counted: Counter[str]) -> dict[str, float]:
         """A paper as a direction of length 1 (or nothing, for one without known words)."""
@@ -176,6 +182,22 @@ def _unit(weights: Mapping[str, float]) -> dict[str, float]:
     return {word: weight / length for word, weight in weights.items()} if length else {}
 
 
+def _mean(vectors: Sequence[Vector]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for vector in vectors:
+        for word, weight in vector.items():
+            total[word] = total.get(word, 0.0) + weight
+    return {word: weight / len(vectors) for word, weight in total.items()}
+
+
+def _aim(vectors: Sequence[Vector], space: Space) -> dict[str, float]:
+    """What these have that the archive on the whole has not."""
+    aim = _mean(vectors)
+    for word, weight in space.mean.items():
+        aim[word] = aim.get(word, 0.0) - COMMON_TO_ALL * weight
+    return _unit(aim)
+
+
 def likeness(one: Vector, other: Vector) -> float:
     """The cosine: 0 nothing in common, 1 the same words in the same measure."""
     if len(other) < len(one):
@@ -189,15 +211,13 @@ class Cluster:
 
     papers: list[tuple[PaperFacts, Vector]] = field(default_factory=list)
     centre: Vector = field(default_factory=dict)
+    aim: Vector = field(default_factory=dict)
+    """The centre without what the archive has in common."""
 
     def add(self, paper: PaperFacts, vector: Vector) -> None:
         """Take a paper in."""
         self.papers.append((paper, vector))
-        total: dict[str, float] = {}
-        for _, one in self.papers:
-            for word, weight in one.items():
-                total[word] = total.get(word, 0.0) + weight
-        self.centre = _unit(total)
+        self.centre = _unit(_mean([one for _, one in self.papers]))
 
 
 def clusters_of(papers: Sequence[tuple[PaperFacts, Vector]]) -> list[Cluster]:
@@ -228,6 +248,7 @@ class Taste:
     """What is known of a reader: clusters of what they like, what they want less of, authors they saved."""
 
     clusters: tuple[Cluster, ...]
+    whole: Vector
     less: tuple[Vector, ...]
     authors: Mapping[str, str]
     """Author key → the name as it stands in a saved paper."""
@@ -245,8 +266,13 @@ def taste_of(space: Space, liked: Sequence[PaperFacts], less: Sequence[PaperFact
             for author in paper.authors:
                 authors.setdefault(parse_name(author.name).key, author.name)
     authors.pop("", None)
+    saved = [(paper, vector(paper)) for paper in liked]
+    clusters = clusters_of(saved)
+    for cluster in clusters:
+        cluster.aim = _aim([one for _, one in cluster.papers], space)
     return Taste(
-        clusters=tuple(clusters_of([(paper, vector(paper)) for paper in liked])),
+        clusters=tuple(clusters),
+        whole=_aim([one for _, one in saved], space) if saved else {},
         less=tuple(vector(paper) for paper in less),
         authors=authors,
     )
@@ -287,10 +313,11 @@ def _liking(taste: Taste, space: Space, paper: PaperFacts) -> tuple[float, tuple
     vector = space.vector(words_for(paper.title, paper.abstract))
     why: list[str] = []
     liking = 0.0
-    best = max(taste.clusters, key=lambda cluster: likeness(vector, cluster.centre), default=None)
+    best = max(taste.clusters, key=lambda cluster: likeness(vector, cluster.aim), default=None)
     if best is not None:
-        liking = likeness(vector, best.centre)
-        if liking >= ALIKE:
+        near = likeness(vector, best.aim)
+        liking = WHOLE * likeness(vector, taste.whole) + PART * near
+        if near >= ALIKE:
             why.append(_words_said(vector, best))
     author = next((a for a in paper.authors if parse_name(a.name).key in taste.authors), None)
     if author is not None:
@@ -303,7 +330,7 @@ def _liking(taste: Taste, space: Space, paper: PaperFacts) -> tuple[float, tuple
 
 def _words_said(vector: Vector, cluster: Cluster) -> str:
     shared = sorted(
-        ((weight * cluster.centre[word], word) for word, weight in vector.items() if word in cluster.centre),
+        ((weight * cluster.aim[word], word) for word, weight in vector.items() if word in cluster.centre),
         reverse=True,
     )
     words = ", ".join(word for _, word in shared[:3])

@@ -115,8 +115,8 @@ _PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~/-]*)
 """An address without anything that would have to be mended."""
 
 _TRACES = (
-    "http", "www.", "github", "huggingface", ".com", ".org", ".io", ".net", ".ai", ".app", ".dev", ".edu", ".co/", ".be/",
-    ".ly/", ".cn/", ".gl", ".science/",
+    "http", "www.", "github", "huggingface", ".com", ".org", ".io", ".net", ".ai", ".app", ".dev", ".edu", ".co/",
+    ".be/", ".ly/", ".cn/", ".gl", ".science/",
 )  # fmt: skip
 """What every address leaves in a text, as `_ADDRESS` and `_prepare` read it: one of these, in lower case."""
 

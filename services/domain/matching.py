@@ -60,17 +60,18 @@ class PaperSet:
     def _passing(self, term: Term) -> int:
         known = self._terms.get(term)
         if known is None:
-            known = 0
-            for number in _numbers(self._candidates(term)):
-                if term.matches(self.papers[number]):
-                    known |= 1 << number
+            known = self._candidates(term)
+            if not _is_one_word(term):
+                for number in _numbers(known):
+                    if not term.matches(self.papers[number]):
+                        known ^= 1 << number
             self._terms[term] = known
         return known
 
     def _candidates(self, term: Term) -> int:
         """The papers that can pass: those that have the words, wherever they stand."""
         # An initial (`K. Ito`) stands for words that begin with it, so no list of words tells who has it.
-        if not isinstance(term, TextTerm) or not term.units or ("author" in term.places and _has_letter(term)):
+        if not isinstance(term, TextTerm) or not term.units or _has_initial(term):
             return self._everything
         found = self._everything
         for unit in term.units:
@@ -107,8 +108,16 @@ class PaperSet:
         return known
 
 
-def _has_letter(term: TextTerm) -> bool:
-    return any(isinstance(word := unit[0][0], str) and len(word) == 1 for unit in term.units)
+def _has_initial(term: TextTerm) -> bool:
+    letters = (isinstance(word := unit[0][0], str) and len(word) == 1 for unit in term.units)
+    return "author" in term.places and any(letters)
+
+
+def _is_one_word(term: Term) -> bool:
+    """Whether a paper that has the word passes, wherever it stands: there is no order to be looked at."""
+    if not isinstance(term, TextTerm) or len(term.units) != 1 or _has_initial(term):
+        return False
+    return all(len(way) == 1 for way in term.units[0])
 
 
 def _numbers(papers: int) -> Iterator[int]:

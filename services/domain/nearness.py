@@ -7,6 +7,7 @@ fingerprints of the title, then scored by title and authors. A score is a questi
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -30,6 +31,9 @@ _COMMON = frozenset({
 })  # fmt: skip
 
 
+_COINED = re.compile(r"\s*(?=\S*(?:[a-z][A-Z]|[A-Z]{2}|[0-9-]))([\w.+-]{4,30})\s*:")
+
+
 @dataclass(frozen=True, slots=True)
 class Nearness:
     """How alike two papers are (0 to 1), and why, in words."""
@@ -41,13 +45,15 @@ class Nearness:
 def near_keys(title: str) -> tuple[str, str]:
     """(how the title begins, its longest words): loose fingerprints, one of which survives most edits.
 
+    A coined name before a colon (`LanternNet: …`) is a beginning by itself, else the first three telling words are.
     Empty strings for titles of fewer than three telling words.
     """
     telling = [word for word in title_words(title) if word not in _COMMON]
     if len(telling) < 3:
         return "", ""
     longest = sorted(sorted(set(telling), key=lambda word: (-len(word), word))[:4])
-    return _short("head", telling[:3]), _short("body", longest)
+    name = _COINED.match(title)
+    return _short("head", [name[1].casefold()] if name else telling[:3]), _short("body", longest)
 
 
 def _short(name: str, words: Sequence[str]) -> str:

@@ -49,7 +49,7 @@ def score(paper: PaperFacts, now: datetime) -> float:
         + 0.2 * _damped(_stars(paper))
         + 0.5 * max(0, len(set(paper.feeds)) - 1)
     )
-    return round(interest * math.pow(0.5, _age_days(paper, now) / HALF_LIFE_DAYS), 9)
+    return float(f"{interest * math.pow(0.5, _age_days(paper, now) / HALF_LIFE_DAYS):.9g}")
 
 
 def reasons(paper: PaperFacts, now: datetime) -> tuple[str, ...]:

@@ -170,9 +170,19 @@ class Glob:
 
     def fits(self, word: str) -> bool:
         """Whether the whole word has this form."""
+        beginning = _beginning(self.pattern)
+        if beginning is not None:
+            return word.startswith(beginning)
         if self.pattern.endswith("?") and glob(self.pattern[:-1], word):
             return True
         return glob(self.pattern, word)
+
+
+@lru_cache(maxsize=4_096)
+def _beginning(pattern: str) -> str | None:
+    """What words begin with that fit `pattern`, where it asks for nothing else (`quant*`)."""
+    head = pattern.rstrip("*")
+    return head if head != pattern and "*" not in head and "?" not in head else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from services.domain.errors import LeaseLost, NotFound
@@ -100,11 +101,21 @@ def run_job(rt: Runtime, claim: Claim) -> str:
         except NotFound as gone:
             log.info("job.gone", why=str(gone))
             return _account(rt, claim, handler, gone, None)
+        except (OperationalError, InterfaceError) as error:
+            # The database is in trouble, which says nothing of the job: it has all its tries, not a bug's few.
+            policy = _policy(rt, handler)
+            return _account(
+                rt, claim, handler, error, policy.backoff(claim.tries) if claim.tries < policy.attempts else None
+            )
         except Exception as error:  # whatever it is, it becomes a row
-            policy = replace(handler.policy, first_wait=timedelta(seconds=rt.settings.retry_first_s))
+            policy = _policy(rt, handler)
             wait = retry_in(error, attempt=claim.tries, policy=policy, jitter=rt.jitter())
             return _account(rt, claim, handler, error, wait)
         return "done"
+
+
+def _policy(rt: Runtime, handler: Handler) -> RetryPolicy:
+    return replace(handler.policy, first_wait=timedelta(seconds=rt.settings.retry_first_s))
 
 
 def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, wait: timedelta | None) -> str:
@@ -115,7 +126,14 @@ def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, 
     try:
         with rt.writing() as session:
             jobs.check(session, claim)
-            handler.failed(session, claim, error, rt, wait is None)
+            try:
+                with session.begin_nested():
+                    handler.failed(session, claim, error, rt, wait is None)
+            except (LeaseLost, OperationalError, InterfaceError):
+                raise
+            except Exception:
+                # What a failure means elsewhere could not be written. Without this the job would come back for ever.
+                log.exception("job.failure_not_told")
             now = rt.now()
             if wait is None:
                 jobs.bury(session, claim, now=now, error=words, signature=error_signature(error), traceback=trace)

@@ -117,9 +117,7 @@ def info(feed: Feed) -> FeedInfo:
     return FeedInfo(name=feed.name, kind=feed.kind, url=feed.url, params=feed.params)
 
 
-def page_job(
-    feed_id: int, feed_name: str, *, slot: str, batch: str = "", cursor: str = "", via: str = ""
-) -> NewJob:
+def page_job(feed_id: int, feed_name: str, *, slot: str, batch: str = "", cursor: str = "", via: str = "") -> NewJob:
     """The job that fetches one page; its key makes a page of a slot one job, whoever adds it.
 
     `via` names the kind that is asked in place of the feed's own (see `Upstream.elsewhere`).
@@ -150,7 +148,9 @@ def _keep_page(step: Step, feed: Feed, url: str, answer: Fetched) -> None:
         step.session, url, etag=answer.validators.etag, last_modified=answer.validators.last_modified,
         document_id=document_id, now=step.now,
     )  # fmt: skip
-    step.add([NewJob(kind="parse_document", key=f"fetch {fetch_id}", payload={"fetch_id": fetch_id})])
+    # A slot that is fetched again has its old ledger row, and is parsed again.
+    key = f"fetch {fetch_id} try {step.claim.attempt}"
+    step.add([NewJob(kind="parse_document", key=key, payload={"fetch_id": fetch_id})])
 
 
 def _repeat_page(step: Step, feed: Feed, url: str, document_id: int | None) -> int:

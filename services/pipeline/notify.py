@@ -60,7 +60,7 @@ def compose_edition(rt: Runtime, claim: Claim) -> None:
         raise NotYet(f"waiting for {', '.join(waiting)}", retry_after=LOOK_AGAIN)
     rt.checkpoint("compose_edition.ready")
     with rt.step(claim) as step:
-        if subscription.state == "removed" or subscriber.state != "active":
+        if subscription.state in {"removed", "pending"} or subscriber.state != "active":
             log.info("edition.skipped", why=f"{subscription.state}/{subscriber.state}")
             return
         if subscribers.is_paused(subscription, local_day(subscription.timezone, step.now)):

@@ -186,9 +186,7 @@ def _replay_one(rt: Runtime, feed: Feed, fetch_id: int, report: ReplayReport) ->
     with rt.writing() as session:
         now = rt.now()
         read_on = None if imported else fetch.fetched_at.date()
-        stored, rejected = store(
-            session, parsed, feed=feed, day=day_of(about), now=now, source=source, read_on=read_on
-        )
+        stored, rejected = store(session, parsed, feed=feed, day=day_of(about), now=now, source=source, read_on=read_on)
         # The row goes on telling what became of each entry: new when it first came, not on the second reading.
         usable = parsed.seen - len(rejected)
         new = min(fetch.new + stored.new, usable)

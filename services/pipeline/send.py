@@ -14,17 +14,20 @@ import structlog
 from sqlmodel import Session
 
 from services.domain.deliveries import SETTLED, should_send
-from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown
+from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown, RateLimited
 from services.domain.jobs import Claim, NewJob
 from services.pipeline.messages import pack, render_edition, unpack
 from services.runtime import Runtime
-from services.storage import deliveries, editions, jobs
+from services.storage import deliveries, editions, jobs, subscribers
 from services.storage.tables import Delivery
 
 log = structlog.get_logger(__name__)
 
 LEASE_FOR_A_SEND = timedelta(seconds=30)
 """A message is only handed over while at least this much of the lease is left (half of it, for short leases)."""
+
+SMTP_GATE = "smtp"
+HOUR, SHORTEST_WAIT = timedelta(hours=1), timedelta(seconds=1)
 
 OUTCOMES = {
     "suppress": ("suppressed", "the subscriber is not active"),
@@ -61,7 +64,10 @@ def send_deliveries(rt: Runtime, claim: Claim) -> None:
 def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
     with rt.reading() as session:
         delivery, subscriber, edition = deliveries.get(session, delivery_id)
-    verdict = should_send(delivery.state, subscriber.state, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
+        subscription, _ = subscribers.get_subscription(session, edition.subscription_id)
+    # Whoever has left this digest gets no more of it, though another subscription keeps the address active.
+    wanted = subscriber.state if subscription.state in {"active", "paused"} else subscription.state
+    verdict = should_send(delivery.state, wanted, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
     if verdict != "send":
         _settle(rt, claim, delivery, verdict)
         return
@@ -82,6 +88,8 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
         rt.checkpoint("send_deliveries.intended")
 
     channel = rt.channel(subscriber.channel, subscriber.address)
+    if channel.name == "email":
+        _keep_to_rate(rt)
     try:
         receipt = channel.send(message, subscriber.address, f"{edition.id}-{delivery_id}", commit_intent=intent)
     except DeliveryRefused as error:
@@ -100,6 +108,24 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
         rt.checkpoint("send_deliveries.answered")
         _move(rt, claim, delivery_id, "accepted", code=receipt.code, detail=receipt.detail[:1000], sent_at=rt.now())
         log.info("delivery.accepted", delivery=delivery_id, channel=channel.name, code=receipt.code)
+
+
+def _keep_to_rate(rt: Runtime) -> None:
+    """Wait for the mail server's turn; `RateLimited` where that takes so long that the job is put off.
+
+    The hour is a sliding window over what has left. Workers that look at the same moment may exceed it by one each.
+    """
+    limit = rt.settings.smtp_per_hour
+    if limit:
+        now = rt.now()
+        with rt.reading() as session:
+            left = deliveries.sent_since(session, "email", now - HOUR)
+        if len(left) >= limit:
+            wait = left[len(left) - limit] + HOUR - now
+            raise RateLimited(f"{len(left)} mails have left within the hour", retry_after=max(wait, SHORTEST_WAIT))
+    if rt.settings.smtp_per_second:
+        with rt.gate(SMTP_GATE, 1 / rt.settings.smtp_per_second):
+            pass
 
 
 def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str) -> None:

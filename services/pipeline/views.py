@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
@@ -139,8 +140,8 @@ def own_page(rt: Runtime, paper: PaperFacts) -> str:
 
 
 def web_page(rt: Runtime, key: str) -> str:
-    """A paper's page with us."""
-    return rt.url(f"/papers/{key}")
+    """A paper's page with us; a key may hold anything an address may."""
+    return rt.url(f"/papers/{quote(key, safe=':/')}")
 
 
 def source_statuses(session: Session, names: Sequence[str], *, since: datetime) -> list[SourceStatus]:

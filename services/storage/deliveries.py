@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import and_, func, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.deliveries import STATES, may_move
@@ -76,6 +76,25 @@ def list_all(
         ):
             keys[edition].append(key)
     return [(d, s, keys.get(d.edition_id, [])) for d, s in rows]
+
+
+LONGEST_LIFE = timedelta(days=14)
+"""No delivery leaves later than this after it was planned."""
+
+
+def sent_since(session: Session, channel: str, since: datetime) -> list[datetime]:
+    """When deliveries by a channel left since then, the oldest first; those on their way count from their last move."""
+    left = session.exec(
+        select(Delivery.sent_at, Delivery.updated_at).where(
+            Delivery.channel == channel,
+            col(Delivery.planned_at) > since - LONGEST_LIFE,
+            or_(
+                col(Delivery.sent_at) > since,
+                and_(col(Delivery.state).in_(("sending", "unknown")), col(Delivery.updated_at) > since),
+            ),
+        )
+    )
+    return sorted(sent_at or updated_at for sent_at, updated_at in left)
 
 
 def counts(session: Session, *, since: datetime) -> dict[tuple[str, str], int]:

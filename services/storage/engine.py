@@ -32,7 +32,9 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
         ) from error
     if backend == "sqlite":
         if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            path = Path(parsed.database)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # it holds readers' addresses; an existing file keeps its mode
         engine = create_engine(
             parsed,
             pool_size=pool_size,

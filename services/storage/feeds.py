@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.papers import Rejected
 from services.storage.sql import insert_ignore, upsert
-from services.storage.tables import Feed, Fetch, Job, Rejection, Sighting, Validator
+from services.storage.tables import Batch, Feed, Fetch, Job, Rejection, Sighting, Validator
 
 
 class FeedLike(Protocol):
@@ -258,7 +258,8 @@ def ensure_import_feed(session: Session, *, name: str, kind: str, now: datetime)
 
 
 def busy(session: Session, names: Sequence[str], *, now: datetime) -> list[str]:
-    """Feeds (those named, else all that run) with pages due and not yet parsed: an edition may wait for them."""
+    """Feeds (those named, else all that run) with pages due and not yet parsed, or whose newest batch was found stale,
+    short or missing today: an edition may wait for them."""
     query = (
         select(Feed.name)
         .join(Job, (col(Job.stage) == "fetch") & (col(Job.key).startswith(Feed.name + " ")))
@@ -270,8 +271,19 @@ def busy(session: Session, names: Sequence[str], *, now: datetime) -> list[str]:
         .where(Fetch.state == "fetched", col(Feed.retired).is_(False))
     )
     due = select(Feed.name).where(Feed.next_check_at <= now, col(Feed.paused).is_(False), col(Feed.retired).is_(False))
+    short = (
+        select(Feed.name)
+        .join(Batch, col(Batch.feed_id) == col(Feed.id))
+        .where(
+            col(Batch.state).in_(["stale", "partial", "late"]),
+            Batch.batch >= (now - timedelta(days=1)).date().isoformat(),
+            Batch.checked_at >= now - timedelta(hours=12),
+            col(Feed.paused).is_(False),
+            col(Feed.retired).is_(False),
+        )
+    )
     found: set[str] = set()
-    for statement in (query, unparsed, due):
+    for statement in (query, unparsed, due, short):
         if names:
             statement = statement.where(col(Feed.name).in_(names))
         found |= set(session.exec(statement))

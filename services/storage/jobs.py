@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, update
+from sqlalchemy import func, literal_column, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import LeaseLost, NotFound
@@ -57,19 +57,11 @@ def claim(
     became due after it (a hint for them is under way). Attempts are counted here, at the claim, so that a job
     that kills its worker does not come back for ever.
     """
-    ready = (col(Job.state) == "ready") & (col(Job.due_at) <= (overdue_since or now))
-    expired = (col(Job.state) == "running") & (col(Job.lease_until) < now)
-    pick = select(Job.id)
     if job_id is not None:
-        pick = pick.where(Job.id == job_id, or_((col(Job.state) == "ready") & (col(Job.due_at) <= now), expired))
+        due_now = (_READY & (col(Job.due_at) <= now)) | (_RUNNING & (col(Job.lease_until) < now))
+        found = _first(session, select(Job.id).where(Job.id == job_id, due_now))
     else:
-        pick = pick.where(or_(ready, expired))
-        if stages is not None:
-            pick = pick.where(col(Job.stage).in_(stages))
-        pick = pick.order_by(col(Job.priority), col(Job.due_at), col(Job.id)).limit(1)
-    if not is_sqlite(session):
-        pick = pick.with_for_update(skip_locked=True)
-    found = session.exec(pick).first()
+        found = _next(session, now=now, ready_at=overdue_since or now, stages=STAGES if stages is None else stages)
     if found is None:
         return None
     token = secrets.token_hex(8)
@@ -104,6 +96,36 @@ def claim(
         lease_until=row.lease_until,
         due_at=row.due_at,
     )
+
+
+# Written out, not bound: a database uses a partial index only where it can see that the condition is the index's.
+_READY = col(Job.state) == literal_column("'ready'")
+_RUNNING = col(Job.state) == literal_column("'running'")
+
+
+def _next(session: Session, *, now: datetime, ready_at: datetime, stages: Sequence[str]) -> int | None:
+    """The job to be claimed next: one whose worker is gone, else the most urgent of a stage, the stages in turn.
+
+    Each question is answered by the first row of a partial index, however long the backlog; and a backlog of one
+    stage leaves the others their share.
+    """
+    expired = select(Job.id).where(_RUNNING, col(Job.lease_until) < now, col(Job.stage).in_(stages))
+    found = _first(session, expired.order_by(col(Job.lease_until)).limit(1))
+    turn = int(now.timestamp() * 1000) % max(len(stages), 1)
+    for stage in (*stages[turn:], *stages[:turn]):
+        if found is not None:
+            break
+        ready = select(Job.id).where(_READY, Job.stage == stage, col(Job.due_at) <= ready_at)
+        found = _first(session, ready.order_by(col(Job.priority), col(Job.due_at), col(Job.id)).limit(1))
+    return found
+
+
+def _first(session: Session, pick: Any) -> int | None:
+    """The id a query finds first; on PostgreSQL it is locked, and what others have locked is passed over."""
+    if not is_sqlite(session):
+        pick = pick.with_for_update(skip_locked=True)
+    found: int | None = session.exec(pick).first()
+    return found
 
 
 _CLAIM_COLUMNS: tuple[Any, ...] = (

@@ -7,6 +7,7 @@ hyphens play in) becomes a condition that lets at least those papers through, an
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlmodel import Session, col
 
 from services.domain.errors import InvalidInput
+from services.domain.interests import words_for
 from services.domain.papers import PaperFacts
 from services.domain.queries import Query
 from services.storage import archive
@@ -31,6 +33,7 @@ from services.storage.tables import EditionItem, Feed, Link, Paper, Sighting
 
 ORDERS = ("newest", "oldest", "relevance")
 _PAGE = 200
+_LOOKED_UP, _TELLING = 40, 12
 _FTS_WEIGHTS = "10.0, 2.0, 4.0, 2.0, 1.0, 1.0, 0.0, 0.0"
 """By column of the index (title first): a word in the title says more than one in the abstract."""
 
@@ -184,6 +187,24 @@ def facets(session: Session, query: Query, *, now: datetime, since: date | None 
 
 
 # -- more like this ----------------------------------------------------------------------------------------------
+
+
+def more_like(session: Session, paper_id: int, *, limit: int = 10) -> list[int]:
+    """Ids of the papers most like this one, by the words that are frequent in it and rare in the archive."""
+    row = session.execute(sa.select(col(Paper.title), col(Paper.abstract)).where(col(Paper.id) == paper_id)).first()
+    if row is None:
+        return []
+    counted = words_for(row.title, row.abstract)
+    frequent = [word for word, _ in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:_LOOKED_UP]]
+    known = frequencies(session, frequent)
+    number = archive.count(session)
+    telling = {
+        word: (1 + math.log(counted[word])) * math.log((1 + number) / known[word])
+        for word in frequent
+        if known[word] > 1  # a word of its own leads to nobody
+    }
+    best = sorted(telling, key=lambda word: (-telling[word], word))[:_TELLING]
+    return similar(session, best, but=paper_id, limit=limit)
 
 
 def similar(session: Session, words: Sequence[str], *, but: int, limit: int = 10) -> list[int]:

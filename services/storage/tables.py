@@ -455,7 +455,7 @@ class Subscription(SQLModel, table=True):
     timezone: str = "UTC"
     budget: int = 12
     state: str = "active"
-    """active, paused, removed."""
+    """active, paused, pending (opt-in not confirmed), removed."""
     paused_until: date | None = None
     origin: str = "added"
     created_at: datetime
@@ -582,7 +582,9 @@ class Job(SQLModel, table=True):
         Index(
             "ix_jobs_ready",
             "stage",
+            "priority",
             "due_at",
+            "id",
             sqlite_where=text("state = 'ready'"),
             postgresql_where=text("state = 'ready'"),
         ),

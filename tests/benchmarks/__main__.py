@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks [--quick] [--json FILE] [--only NAME]`: run them, print the table; 1 when one is missed."""
+"""`python -m tests.benchmarks [--quick] [--json FILE] [--only NAME] [--plots FOLDER]`: run them, print the table.
+
+Exit code 1 when a target is missed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from rich.table import Table
 
 from tests.benchmarks import bench_match, bench_parse, bench_pipeline, bench_process, bench_store
 from tests.benchmarks.harness import Options, Result
+from tests.benchmarks.svg import curve
 
 BENCHMARKS: dict[str, Callable[[Options], Iterator[Result]]] = {
     "parse": bench_parse.bare,
@@ -56,9 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it work at all?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as a JSON array")
     parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS), metavar="NAME", help="this one alone")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw how cost grows there, as SVG")
     given = parser.parse_args(arguments)
+    options = Options(quick=given.quick)
+    before = structlog.get_config()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    results = run(given.only or list(BENCHMARKS), Options(quick=given.quick), lambda line: print(line, file=sys.stderr))
+    try:
+        results = run(given.only or list(BENCHMARKS), options, lambda line: print(line, file=sys.stderr, flush=True))
+    finally:
+        structlog.configure(**before)
+    if given.plots:
+        given.plots.mkdir(parents=True, exist_ok=True)
+        for title, points in options.curves.items():
+            (given.plots / f"{title.replace(' ', '-')}.svg").write_text(curve(title, points))
     if given.json:
         given.json.write_text(json.dumps([one.as_json() for one in results], indent=2) + "\n")
     Console().print(table(results))

@@ -140,7 +140,8 @@ def idle_poll(options: Options) -> Iterator[Result]:
             "idle poll: writing transactions", used=round((len(writes) - 1) / polls, 2), allowed=2, what="2 a poll"
         )
         yield allowance(
-            "idle poll: processor", used=spent * 10_000 / 3600, allowed=0.05, what="5 % of a core for 10,000 feeds an hour",
+            "idle poll: processor", used=spent * 10_000 / 3600, allowed=0.05,
+            what="5 % of a core for 10,000 feeds an hour",
             note=f"{spent * 1000:.1f} ms a poll, the server's share included",
         )  # fmt: skip
 
@@ -175,7 +176,9 @@ def queue_cost(options: Options) -> Iterator[Result]:
                 pass
         each = (time.perf_counter() - start) / number
     bodies = _bodies(records, len(records))
-    page = statistics.median(_through_the_pipeline(bodies, len(records), len(records)) for _ in range(options.some(3, 1)))
+    page = statistics.median(
+        _through_the_pipeline(bodies, len(records), len(records)) for _ in range(options.some(3, 1))
+    )
     yield allowance(
         "queue: cost beside the work", used=2 * each / page, allowed=0.05, what="5 % of a page's time",
         note=f"{each * 1000:.2f} ms a job, two of a page's {page * 1000:.0f} ms",

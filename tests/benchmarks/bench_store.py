@@ -113,7 +113,8 @@ def growth(options: Options) -> Iterator[Result]:
     grown = memory[-1] - memory[tenth]
     yield Result(
         name=f"memory flat over {total:,} papers", ratio=10.0 / max(grown, 1.0), target=1.0, spread=0.0,
-        reference="growth of at most 10 MB after the first tenth", note=f"{memory[tenth]:.0f} MB, then {memory[-1]:.0f}",
+        reference="growth of at most 10 MB after the first tenth",
+        note=f"{memory[tenth]:.0f} MB, then {memory[-1]:.0f}",
     )  # fmt: skip
 
 

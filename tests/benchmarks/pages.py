@@ -41,18 +41,21 @@ class Record:
 
 # -- drawn ------------------------------------------------------------------------------------------------------
 
-_WORDS = (
-    "lantern tide anchor harbour signal network model layer depth surface kernel sparse dense gradient sample bound "
-    "estimate latent graph token stream memory adaptive robust scalable neural causal temporal spatial discrete smooth "
-    "convex random policy reward agent planner retrieval corpus language vision speech protein orbit galaxy spectrum "
-    "lattice tensor matrix manifold symmetry invariant operator measure entropy noise channel code proof theorem lemma "
-    "algorithm complexity polynomial optimal approximate efficient training inference benchmark evaluation dataset "
-    "annotation alignment preference distillation quantization pruning attention transformer diffusion flow sampler "
-    "encoder decoder embedding cluster outlier privacy federated secure protocol quantum circuit qubit error "
-    "correction simulation fluid climate ocean weather forecast traffic mobility robot grasp control feedback "
-    "stability safety trust fairness explanation interpretation feature attribution probe evidence survey"
-).split()
-_LITTLE = "we the a of in for to with and on by that is are which from as this our can show under over".split()
+_WORDS_TEXT = (
+    "lantern tide anchor harbour signal network model layer depth surface kernel sparse dense gradient sample "
+    "bound estimate latent graph token stream memory adaptive robust scalable neural causal temporal spatial "
+    "discrete smooth convex random policy reward agent planner retrieval corpus language vision speech protein "
+    "orbit galaxy spectrum lattice tensor matrix manifold symmetry invariant operator measure entropy noise "
+    "channel code proof theorem lemma algorithm complexity polynomial optimal approximate efficient training "
+    "inference benchmark evaluation dataset annotation alignment preference distillation quantization pruning "
+    "attention transformer diffusion flow sampler encoder decoder embedding cluster outlier privacy federated "
+    "secure protocol quantum circuit qubit error correction simulation fluid climate ocean weather forecast "
+    "traffic mobility robot grasp control feedback stability safety trust fairness explanation interpretation "
+    "feature attribution probe evidence survey "
+)
+_WORDS = _WORDS_TEXT.split()
+_LITTLE_TEXT = "we the a of in for to with and on by that is are which from as this our can show under over "
+_LITTLE = _LITTLE_TEXT.split()
 _GIVEN = "Ada Bram Chloé Dina Emil Farid Gwen Hiro Inés Jonas Kemi Lars Mónica Nadia Otto Priya Quinn Rosa Søren Tariq"
 _FAMILY = (
     "Quill Osei Lind Duarte Chen Okafor Sato Reyes Grön Novák Müller Haddad Silva Kaya Ivanov Brandt Moreau Rossi "
@@ -65,7 +68,7 @@ _FORMULAS = ("$x^2$", "$O(n \\log n)$", "$\\alpha$-stable", "$\\mathcal{L}_1$", 
 
 def records(count: int, *, seed: int = 1, start: int = 0) -> list[Record]:
     """`count` records; the same for the same seed and start, and of other ids for another start."""
-    draw = random.Random(f"{seed} {start}")  # noqa: S311 - data, not secrets
+    draw = random.Random(f"{seed} {start}")
     given, family = _GIVEN.split(), _FAMILY.split()
     return [_record(draw, given, family, start + number) for number in range(count)]
 
@@ -248,6 +251,7 @@ def _oai_record(one: Record) -> str:
         for given, _, family in (author.rpartition(" ") for author in one.authors)
     )
     updated = f"<updated>{one.updated:%Y-%m-%d}</updated>" if one.version > 1 else ""
+    categories = " ".join(name for name in one.categories if name[0].islower())
     extras = "".join(
         f"<{name}>{escape(value)}</{name}>"
         for name, value in (("comments", one.comment), ("journal-ref", one.journal), ("doi", one.doi))
@@ -258,7 +262,7 @@ def _oai_record(one: Record) -> str:
         f"<datestamp>{DAY}</datestamp><setSpec>cs:cs:CL</setSpec></header>\n      <metadata>\n"
         f'        <arXiv xmlns="http://arxiv.org/OAI/arXiv/"><id>{one.id}</id>'
         f"<created>{one.published:%Y-%m-%d}</created>{updated}<authors>{people}</authors>"
-        f"<title>{escape(one.title)}</title><categories>{' '.join(c for c in one.categories if c[0].islower())}</categories>"
+        f"<title>{escape(one.title)}</title><categories>{categories}</categories>"
         f"{extras}<license>http://creativecommons.org/licenses/by/4.0/</license>"
         f"<abstract>  {escape(one.abstract)}\n</abstract></arXiv>\n      </metadata>\n    </record>\n"
     )

@@ -87,7 +87,7 @@ def postgresql() -> Iterator[NewEngine | None]:
 def runtime(**changes: Any) -> Iterator[Runtime]:
     """A runtime on a fresh SQLite file, with open gates and leave to call the loopback."""
     with tempfile.TemporaryDirectory(prefix="broadsheet-bench-") as folder:
-        values = {
+        values: dict[str, Any] = {
             "home": folder, "gate_scale": 0, "allowed_private_hosts": "127.0.0.1", "secret_key": "for measuring only",
             "fetch_max_mb": 64,
         }  # fmt: skip
@@ -111,7 +111,7 @@ class Pages:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802 - the library's name
+            def do_GET(self) -> None:
                 outer.calls += 1
                 body = answer(self.path)
                 tag = f'"{len(body):x}-{hash(body) & 0xFFFFFFFF:x}"'

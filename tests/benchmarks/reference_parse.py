@@ -22,6 +22,10 @@ _OAI_ARXIV = "{http://arxiv.org/OAI/arXiv/}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 
 
+def _root(body: bytes) -> Any:
+    return etree.fromstring(body)
+
+
 def _line(text: str | None) -> str:
     return " ".join(text.split()) if text else ""
 
@@ -29,7 +33,7 @@ def _line(text: str | None) -> str:
 def atom(body: bytes) -> list[Row]:
     """A page of the arXiv API by lxml and a chain of comparisons."""
     rows: list[Row] = []
-    for rank, entry in enumerate(etree.fromstring(body).iterchildren(f"{_ATOM}entry"), 1):
+    for rank, entry in enumerate(_root(body).iterchildren(f"{_ATOM}entry"), 1):
         row: Row = {"rank": rank, "comment": None, "doi": None, "journal_ref": None}
         authors: list[str] = []
         categories: list[str] = []
@@ -65,7 +69,7 @@ def atom(body: bytes) -> list[Row]:
 def rss(body: bytes) -> list[Row]:
     """An announcement by lxml, authors cut at every comma."""
     rows: list[Row] = []
-    for rank, item in enumerate(etree.fromstring(body)[0].iterchildren("item"), 1):
+    for rank, item in enumerate(_root(body)[0].iterchildren("item"), 1):
         row: Row = {"rank": rank}
         categories: list[str] = []
         for child in item:
@@ -96,7 +100,7 @@ def rss(body: bytes) -> list[Row]:
 def oai(body: bytes) -> list[Row]:
     """A ListRecords page by lxml."""
     rows: list[Row] = []
-    for rank, record in enumerate(etree.fromstring(body).iter(f"{_OAI_ARXIV}arXiv"), 1):
+    for rank, record in enumerate(_root(body).iter(f"{_OAI_ARXIV}arXiv"), 1):
         row: Row = {"rank": rank, "comment": None}
         for child in record:
             tag = child.tag[len(_OAI_ARXIV) :]
@@ -139,6 +143,11 @@ def hugging_face(body: bytes) -> list[Row]:
     return rows
 
 
+def _moment(parsed: Any) -> datetime | None:
+    year, month, day, hour, minute, second = parsed[:6] if parsed else (0, 0, 0, 0, 0, 0)
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC) if parsed else None
+
+
 def by_feedparser(body: bytes) -> list[Row]:
     """What a first program does: feedparser, and its fields as they come."""
     return [
@@ -146,7 +155,7 @@ def by_feedparser(body: bytes) -> list[Row]:
             "id": entry.get("id"), "title": _line(entry.get("title")), "abstract": _line(entry.get("summary")),
             "authors": [one.get("name") for one in entry.get("authors", ())],
             "categories": [tag.get("term") for tag in entry.get("tags", ())],
-            "published_at": datetime(*entry.published_parsed[:6], tzinfo=UTC) if "published_parsed" in entry else None,
+            "published_at": _moment(entry.get("published_parsed")),
             "comment": entry.get("arxiv_comment"), "doi": entry.get("arxiv_doi"),
         }
         for entry in feedparser.parse(body).entries

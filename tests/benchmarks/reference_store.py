@@ -15,8 +15,8 @@ from sqlalchemy import Engine, text
 from services.storage import search_index
 
 TABLES = (
-    "papers", "identifiers", "statements", "titles", "sightings", "repos", "repo_names", "links", "duplicates", "events",
-    search_index.TABLE,
+    "papers", "identifiers", "statements", "titles", "sightings", "repos", "repo_names", "links", "duplicates",
+    "events", search_index.TABLE,
 )  # fmt: skip
 """Every table a page of new papers is written to."""
 

@@ -15,15 +15,30 @@ from typing import Any
 from config.settings import PREFIX, Settings
 from services.domain.jobs import NewJob
 from services.pipeline.schedule import edition_job
-from services.pipeline.subscribe import subscribe
+from services.pipeline.subscribe import subscribe, sync_catalogue
 from services.runtime import Runtime
-from services.storage import feeds
+from services.storage import feeds, schema
 from services.storage.tables import Feed, Job
 from tests.factories import all_rows
 from workers.demo.catalogue import demo_feeds_toml
 from workers.demo.replay import Replay
 
 ROOT = Path(__file__).parents[2]
+
+EMBEDDED = ("-c", """
+from config.logging import configure_logging
+from config.settings import Settings
+from services.runtime import Runtime
+from workers.embedded import Service, wait_for_signal
+
+configure_logging(style="json")
+rt = Runtime.from_settings(Settings(_env_file=None))
+wait = wait_for_signal()
+with Service(rt):
+    wait()
+rt.close()
+""")
+"""The embedded service without its web pages: half the time to start. Whoever runs it has prepared the database."""
 
 
 def settings_for(replay: Replay, home: Path, **more: Any) -> dict[str, Any]:
@@ -47,7 +62,7 @@ def runtime(settings: Mapping[str, Any]) -> Runtime:
 
 
 class Program:
-    """`broadsheet …` as a process of its own; its output goes to a file."""
+    """`broadsheet …`, or `EMBEDDED`, as a process of its own; its output goes to a file."""
 
     def __init__(self, settings: Mapping[str, Any], *arguments: str, log: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
@@ -56,7 +71,11 @@ class Program:
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers", *arguments], env=environment, cwd=log.parent, stdout=out, stderr=out
+                [sys.executable, *(arguments if arguments == EMBEDDED else ("-m", "workers", *arguments))],
+                env=environment,
+                cwd=log.parent,
+                stdout=out,
+                stderr=out,
             )
 
     def kill(self) -> None:
@@ -116,6 +135,13 @@ def subscribe_now(rt: Runtime, to: str, **wanted: Any) -> NewJob:
         subscription, _ = subscribe(rt, session, to=to, confirmed=True, **wanted)
     job = edition_job(subscription.id or 0, subscription.cadence, subscription.timezone, rt.now())
     return NewJob(kind=job.kind, key=job.key, payload={**job.payload, "now": True}, priority=-1)
+
+
+def prepare(rt: Runtime) -> None:
+    """The newest schema, and the catalogue's feeds."""
+    schema.migrate(rt.engine)
+    with rt.writing() as session:
+        sync_catalogue(rt, session, rt.catalogue())
 
 
 def make_due(rt: Runtime, feed: Feed) -> None:

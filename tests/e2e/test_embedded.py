@@ -12,40 +12,45 @@ import pytest
 
 from services.runtime import Runtime
 from services.storage import archive, schema
-from services.storage.tables import Delivery, Edition, Feed, Job, Paper
-from tests.e2e.programs import make_due, running, runtime, settings_for, subscribe_now, wait_for_quiet
+from services.storage.tables import Attempt, Delivery, Edition, Feed, Job, Subscription
+from tests.e2e.programs import EMBEDDED, make_due, prepare, running, runtime, settings_for, subscribe_now, wait_for_quiet
 from tests.factories import all_rows
 from tests.servers import wait_until
 from workers.demo.replay import Replay
 
 KILLS = 10
 SEED = 7
-STARTS_WITHIN_S = 60
+STARTS_WITHIN_S = 120
+"""A few seconds are enough; a machine that is busy with other things takes its time."""
 NAMED = {"accepted", "failed", "suppressed", "expired", "unknown"}
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(600)
 
 
 def check_archive(rt: Runtime, replay: Replay) -> None:
-    """Every announced paper is there, once, and nothing else is."""
+    """Every announced paper is there, once, and nothing is that nobody announced."""
     announced = replay.announced()
-    everything: set[str] = set()
     with rt.reading() as session:
         for feed in all_rows(rt, Feed):
             papers = archive.load(session, archive.ids(session, feeds=[feed.name]), now=rt.now())
             held = {i.value for p in papers for i in p.identifiers}
-            wanted = {a.removeprefix("https://") for a in announced[feed.name]}
-            assert wanted <= held, (feed.name, wanted - held)
-            assert len(papers) == len(announced[feed.name]), feed.name
-            everything |= announced[feed.name]
-    assert len(all_rows(rt, Paper)) == len(everything)
+            assert announced[feed.name] <= held, (feed.name, announced[feed.name] - held)
+        everything = archive.load(session, archive.ids(session), now=rt.now())
+    names = Counter(i.value for p in everything for i in p.identifiers if i.scheme in {"arxiv", "url"})
+    assert set(names.values()) == {1}
+    known = set().union(*announced.values())
+    assert [p.key for p in everything if not any(i.value in known for i in p.identifiers)] == []
 
 
 def check_deliveries(rt: Runtime, subscriptions: int) -> None:
-    """Every subscription has one edition and one delivery, in a named state; what was accepted is there, once."""
-    assert len(all_rows(rt, Edition)) == subscriptions
+    """Every subscription has one edition and, where there was anything to send, one delivery, in a named state; what
+    was accepted is there, once."""
+    editions = all_rows(rt, Edition)
+    assert sorted(e.subscription_id for e in editions) == sorted(s.id for s in all_rows(rt, Subscription))
+    assert len(editions) == subscriptions
     deliveries = all_rows(rt, Delivery)
-    assert len(deliveries) == subscriptions
+    assert sorted(d.edition_id for d in deliveries) == [e.id for e in editions if e.skipped is None]
+    assert len(deliveries) > subscriptions / 2
     assert {d.state for d in deliveries} <= NAMED
     files = Counter(p.stem for p in rt.settings.outbox.glob("*.eml"))
     for delivery in deliveries:
@@ -62,17 +67,18 @@ def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     log = tmp_path / "log"
     with Replay(today=date.today(), first_call_faults=False) as replay:  # noqa: DTZ011 - as the service sees it
-        settings = settings_for(replay, tmp_path / "home")
+        # A short deadline: a gate that its holder's death has left shut opens again by then.
+        settings = settings_for(replay, tmp_path / "home", fetch_deadline_s=3)
         rt = runtime(settings)
-        schema.migrate(rt.engine)
-        replay.hang("/", 0.08)  # so that there is something to interrupt
+        prepare(rt)
+        replay.hang("/", 0.05)  # so that there is something to interrupt
         began = time.monotonic()
         for number in range(KILLS):
             rt.add_jobs([subscribe_now(rt, f"reader-{number}@example.org")])
             if number:
                 make_due(rt, chance.choice(all_rows(rt, Feed)))
             asked = len(replay.requests)
-            with running(settings, "up", "--port", "0", log=log) as service:
+            with running(settings, *EMBEDDED, log=log) as service:
                 wait_until(
                     lambda asked=asked: len(replay.requests) > asked, within_s=STARTS_WITHIN_S, what="it goes to work"
                 )
@@ -85,7 +91,7 @@ def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
         replay.is_up()
         for feed in all_rows(rt, Feed):
             make_due(rt, feed)
-        with running(settings, "up", "--port", "0", log=log) as service:
+        with running(settings, *EMBEDDED, log=log) as service:
             time.sleep(1)
             wait_for_quiet(rt, service, within_s=STARTS_WITHIN_S)
             assert service.stop() == 0, service.said()
@@ -93,16 +99,10 @@ def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
         assert {j.state for j in all_rows(rt, Job)} == {"done"}
         check_archive(rt, replay)
         check_deliveries(rt, KILLS)
-        lost = sum(a.outcome == "lost" for a in _attempts(rt))
+        lost = sum(a.outcome == "lost" for a in all_rows(rt, Attempt))
         print(f"{KILLS} kills in {took_s:.0f} s: {lost} tries lost, {len(interrupted)} of them by the last kill")
         assert lost >= KILLS // 2, "the kills came when there was nothing to interrupt"
         rt.close()
-
-
-def _attempts(rt: Runtime) -> list[object]:
-    from services.storage.tables import Attempt
-
-    return all_rows(rt, Attempt)
 
 
 def test_asked_to_stop_it_finishes_what_runs_and_leaves_the_rest(tmp_path: Path) -> None:
@@ -136,15 +136,16 @@ def test_two_services_on_one_archive_share_the_work(tmp_path: Path) -> None:
         settings = settings_for(replay, tmp_path / "home")
         rt = runtime(settings)
         schema.migrate(rt.engine)
-        rt.add_jobs([subscribe_now(rt, "reader@example.org")])
         logs = (tmp_path / "one", tmp_path / "two")
         with running(settings, "up", "--port", "0", log=logs[0]) as one:
             with running(settings, "up", "--port", "0", log=logs[1]) as two:
                 wait_until(
-                    lambda: all("Broadsheet is up" in p.said() for p in (one, two)),
+                    lambda: all("Broadsheet is up" in log.read_text() for log in logs),
                     within_s=STARTS_WITHIN_S,
                     what="both are up",
                 )
+                wait_for_quiet(rt, one, two, within_s=STARTS_WITHIN_S)
+                rt.add_jobs([subscribe_now(rt, "reader@example.org")])
                 wait_for_quiet(rt, one, two, within_s=STARTS_WITHIN_S)
                 assert two.stop() == 0, two.said()
             assert one.stop() == 0, one.said()

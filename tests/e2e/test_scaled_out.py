@@ -16,14 +16,12 @@ import pytest
 from services.storage import schema
 from services.storage.tables import Attempt, Delivery, Feed, Heartbeat, Job, Paper
 from tests.e2e.programs import Program, make_due, running, runtime, settings_for, subscribe_now, wait_for_quiet
-from tests.e2e.test_embedded import check_archive
+from tests.e2e.test_embedded import STARTS_WITHIN_S, check_archive
 from tests.factories import all_rows
 from tests.servers import MailSink, PostgresServer, RedisServer, free_port, wait_until
 from workers.demo.replay import Replay
 
-STARTS_WITHIN_S = 60
-
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_a_paper_goes_from_its_feed_to_a_mailbox_and_a_flushed_redis_loses_nothing(

@@ -126,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdict = "FAIL" if violations or missing else "PASS"
     _say(
         f"verdict: {verdict}   {faults} faults, {len(violations)} violations, {unknown} deliveries unknown, "
-        f"{time.monotonic() - began:.0f} s   replay: --faults {options.faults} --seed {options.seed} --plan {options.plan}"
+        f"{time.monotonic() - began:.0f} s   "
+        f"replay: --faults {options.faults} --seed {options.seed} --plan {options.plan}"
     )
     return 1 if verdict == "FAIL" else 0
 

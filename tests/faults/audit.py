@@ -115,9 +115,14 @@ def _papers(archive: Archive, expected: Expected, found: Findings) -> None:
     found.papers = len(works)
     found.doubled_papers = sum(n - 1 for n in counted.values() if n > 1)
     if found.doubled_papers:
-        found.violations.append(f"{found.doubled_papers} papers doubled: {[t for t, n in counted.items() if n > 1][:3]}")
+        found.violations.append(
+            f"{found.doubled_papers} papers doubled: {[t for t, n in counted.items() if n > 1][:3]}"
+        )
     for what, query in (
-        ("identifiers", "SELECT count(*) FROM (SELECT 1 FROM identifiers GROUP BY scheme, value HAVING count(*) > 1) x"),
+        (
+            "identifiers",
+            "SELECT count(*) FROM (SELECT 1 FROM identifiers GROUP BY scheme, value HAVING count(*) > 1) x",
+        ),
         ("sightings",
          "SELECT count(*) FROM (SELECT 1 FROM sightings GROUP BY paper_id, feed_id, day HAVING count(*) > 1) x"),
         ("orphans", "SELECT count(*) FROM identifiers WHERE paper_id NOT IN (SELECT id FROM papers)"),

@@ -106,7 +106,10 @@ class Postgres:
                    "-c", "max_connections=200")  # fmt: skip
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._folder / "postgres", "-D", self.home / "data", *options], stdout=log, stderr=log, cwd=self.home,
+                [self._folder / "postgres", "-D", self.home / "data", *options],
+                stdout=log,
+                stderr=log,
+                cwd=self.home,
                 **self._as_user,
             )
         if not wait(self._ready, 30):

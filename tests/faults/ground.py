@@ -228,7 +228,7 @@ def _watch_the_dot(checkpoint: Callable[[str], None]) -> None:
         if data == b".\r\n":
             checkpoint("send_deliveries.dotted")
 
-    smtplib.SMTP.send = send  # type: ignore[method-assign]
+    smtplib.SMTP.send = send  # type: ignore[method-assign, assignment]
 
 
 @contextmanager

@@ -458,5 +458,3 @@ def _keep_logs(home: Path) -> str:
     for database in home.glob("broadsheet.db*"):
         shutil.copy(database, kept)
     return str(kept)
-
-

@@ -188,7 +188,7 @@ class MailServer:
         parsed = email.message_from_bytes(raw, policy=policy.default)
         part = parsed.get_body(("plain",))
         text = part.get_content() if part is not None else ""
-        tokens = tuple(dict.fromkeys(TOKEN.findall(text)))
+        tokens = works_told(text)
         mail = Mail(session.to, str(parsed["Message-ID"]), hashlib.sha256(raw).hexdigest(), tokens)
         with self._lock:
             self.mails.append(mail)
@@ -226,6 +226,11 @@ class MailServer:
         return line + b"\n"
 
 
+def works_told(text: str) -> tuple[str, ...]:
+    """The tokens of the works a digest brings. What it says of works brought before is no second telling."""
+    return tuple(dict.fromkeys(TOKEN.findall(text.partition("SINCE YOU READ")[0])))
+
+
 class _Ended(Exception):
     """The connection is over."""
 
@@ -255,6 +260,7 @@ class World:
         """Forget everything: a new plan begins. Without a `window` blogs show all they ever had."""
         with self._lock:
             self._works = []
+            self._today = date(2000, 1, 1)
             self._window = timedelta(days=WINDOW_DAYS) if window else None
         self._faults.heal("")
         self._mail.mails = []

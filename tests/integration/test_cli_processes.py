@@ -86,8 +86,7 @@ def test_up_serves_fetches_and_stops_cleanly(online: Broadsheet, today_replay: R
         soon(process, lambda: status(f"http://127.0.0.1:{port}/healthz") == 200, "the pages answer")
         soon(process, lambda: len(online.json("papers", "list")) > 10, "papers arrive")
         assert process.stdout is not None
-        greeting = [process.stdout.readline() for _ in range(7)]
-    text = "".join(greeting)
+        text = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
     assert f"http://127.0.0.1:{port}/admin" in text
     assert re.search(r"user admin, password \S+, kept in .*admin_password", text)
     assert "BROADSHEET_SMTP_URL" in text

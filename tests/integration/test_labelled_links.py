@@ -42,10 +42,9 @@ def _texts(wanted: set[str]) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     with lzma.open(next((CORPORA / "bulk").glob("*.xz")), "rt", encoding="utf-8") as lines:
         for line in lines:
-            if line[:40].split('"id": "')[-1].split('"')[0] in wanted or not line.startswith('{"id"'):
-                record = json.loads(line)
-                if record["id"] in wanted:
-                    found[record["id"]] = (clean(record["summary"]), clean(record["comment"] or ""))
+            record = json.loads(line)
+            if record["id"] in wanted:
+                found[record["id"]] = (clean(record["summary"]), clean(record["comment"] or ""))
     for path in (CORPORA / "hf_daily_papers" / "raw_days").glob("*.json"):
         for item in json.loads(path.read_bytes()):
             name = f"hf:{item['paper']['id']}"

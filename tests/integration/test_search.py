@@ -369,6 +369,8 @@ def test_similar_papers_share_the_telling_words(rt: Runtime) -> None:
         first = search.find(session, parse_query("title:tidal title:lanterns -title:flats"), now=rt.now())[0]
         found = search.similar(session, ["lanterns", "tidal"], but=first)
         titles = [paper.title for paper in archive.load(session, found, now=rt.now())]
+        assert search.more_like(session, first)[:2] == found
+        assert search.more_like(session, 99) == []
         assert search.frequencies(session, ["lanterns", "copper", "nowhere"]) == {
             "lanterns": 2,
             "copper": 1,

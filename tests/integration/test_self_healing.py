@@ -166,9 +166,14 @@ def test_yesterdays_list_under_todays_date_is_stale_looked_at_soon_and_leaves_no
     assert all_rows(arxiv, Sighting, feed_id=feed.id, day=WEDNESDAY) == []
     with arxiv.reading() as session:
         status = views.source_status(session, feed_row(arxiv, "arxiv-rss"), since=arxiv.now() - timedelta(days=1))
+        assert feeds.busy(session, [], now=arxiv.now()) == ["arxiv-rss"]  # editions wait for it, up to their deadline
     assert status.state == "stale"
     clock.advance(hours=2)
+    with arxiv.writing() as session:
+        feeds.update_feed(session, feed.id or 0, next_check_at=arxiv.now() + timedelta(hours=6))
     fetch(arxiv, feed, "wednesday again")
+    with arxiv.reading() as session:
+        assert feeds.busy(session, [], now=arxiv.now()) == []
     row = batch(arxiv, feed, WEDNESDAY)
     assert (row.state, row.tries, row.seen) == ("complete", 0, len(sites.listed(WEDNESDAY)))
     assert len(all_rows(arxiv, Sighting, feed_id=feed.id, day=WEDNESDAY)) == len(sites.listed(WEDNESDAY))

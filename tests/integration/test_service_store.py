@@ -70,34 +70,31 @@ def test_of_six_threads_one_takes_a_slot(rt: Runtime) -> None:
 
 def test_calls_through_a_gate_are_spaced_over_all_workers(rt: Runtime) -> None:
     begin = threading.Barrier(6)
-    go_at: list[datetime] = []
+    again_at: list[datetime | None] = []
 
     def call() -> None:
         begin.wait()
         with rt.writing() as session:
-            go_at.append(
-                service.pass_gate(session, "arxiv.org", interval=timedelta(seconds=3), now=rt.now())
-            )
+            again_at.append(service.enter_gate(session, "arxiv.org", interval=timedelta(seconds=3), now=rt.now()))
 
     threads = [threading.Thread(target=call) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(go_at) == [rt.now() + timedelta(seconds=3 * n) for n in range(6)]
-    assert all_rows(rt, Gate)[0].calls == 6
+    assert again_at.count(None) == 1
+    assert again_at.count(rt.now() + timedelta(seconds=3)) == 5
+    assert all_rows(rt, Gate)[0].calls == 1
 
 
 def test_an_idle_gate_saves_up_no_calls(rt: Runtime, clock: Clock) -> None:
-    for _ in range(2):
-        with rt.writing() as session:
-            service.pass_gate(session, "g", interval=timedelta(seconds=3), now=rt.now())
+    pause = timedelta(seconds=3)
+    with rt.writing() as session:
+        assert service.enter_gate(session, "g", interval=pause, now=rt.now()) is None
     clock.advance(hours=1)
     with rt.writing() as session:
-        assert service.pass_gate(session, "g", interval=timedelta(seconds=3), now=rt.now()) == rt.now()
-        assert service.pass_gate(session, "g", interval=timedelta(seconds=3), now=rt.now()) == rt.now() + timedelta(
-            seconds=3
-        )
+        assert service.enter_gate(session, "g", interval=pause, now=rt.now()) is None
+        assert service.enter_gate(session, "g", interval=pause, now=rt.now()) == rt.now() + pause
 
 
 def test_a_gate_closed_for_longer_stays_closed(rt: Runtime) -> None:
@@ -113,12 +110,13 @@ def test_a_worker_waits_at_a_gate_and_hands_back_work_when_it_is_long(
     rt = make_runtime(gate_scale=1)
     began = rt.now()
     for _ in range(3):
-        rt.pass_gate("g", 3)
+        with rt.gate("g", 3):
+            pass
     assert rt.now() == began + timedelta(seconds=6)
     rt.close_gate("g", timedelta(minutes=10))
     calls = all_rows(rt, Gate)[0].calls
-    with pytest.raises(RateLimited) as caught:
-        rt.pass_gate("g", 3)
+    with pytest.raises(RateLimited) as caught, rt.gate("g", 3):
+        pytest.fail("the gate is closed")
     assert caught.value.retry_after == timedelta(minutes=10)
     assert all_rows(rt, Gate)[0].calls == calls  # the moment is not taken from others
 
@@ -129,7 +127,7 @@ def test_a_host_that_says_not_now_closes_its_gate_for_everybody(make_runtime: Ma
     request = FeedRequest(url=f"{replay.base_url}/blog/feed.xml", gate="blog")
     with pytest.raises(RateLimited):
         rt.get(request)
-    with pytest.raises(RateLimited, match="gate of blog is closed"):
+    with pytest.raises(RateLimited, match="gate of blog opens at"):
         rt.get(request)
     assert replay.count("/blog") == 1
 

@@ -71,7 +71,10 @@ def add_feed(
     interval: Annotated[
         int | None,
         typer.Option(
-            "--interval", min=1, max=44_640, help="Minutes between two looks.",
+            "--interval",
+            min=1,
+            max=44_640,
+            help="Minutes between two looks.",
             show_default="60, and then by the feed's own rhythm",
         ),
     ] = None,

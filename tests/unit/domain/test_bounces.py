@@ -85,7 +85,8 @@ def test_each_recipient_has_its_own_fate() -> None:
     ("status", "kind"),
     [
         ("5.1.1", "hard"), ("5.1.10", "hard"), ("5.4.1", "hard"), ("5.2.1", "hard"), ("5.2.2", "soft"),
-        ("5.3.4", "soft"), ("5.7.1", "soft"), ("5.7.26", "soft"), ("4.4.1", "soft"), ("2.0.0", None), ("", None), ("550", None),
+        ("5.3.4", "soft"), ("5.7.1", "soft"), ("5.7.26", "soft"), ("4.4.1", "soft"), ("2.0.0", None), ("", None),
+        ("550", None),
     ],
 )  # fmt: skip
 def test_statuses_tell_lasting_from_passing(status: str, kind: str | None) -> None:

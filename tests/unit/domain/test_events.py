@@ -36,7 +36,7 @@ def test_nothing_happens_when_nothing_changes() -> None:
 def test_a_new_version_says_what_is_new_in_it() -> None:
     assert happened(version=2) == [("new_version", "v2", {"from": 1, "to": 2})]
     (event,) = happened(version=3, title="Denser lanterns", abstract="We light a long shore.")
-    assert event == ("new_version", "v3", {"from": 1, "to": 3, "title": "Sparse lanterns", "abstract": 0.22})
+    assert event == ("new_version", "v3", {"from": 1, "to": 3, "title": "Sparse lanterns", "abstract": 0.11})
 
 
 def test_an_older_version_read_later_is_none() -> None:

@@ -414,7 +414,9 @@ def test_a_feed_is_asked_by_its_own_rhythm(per_week: float | None, ttl_minutes: 
 @given(
     minutes=st.integers(1, 44_640), per_week=st.none() | st.floats(0, 1e6), ttl=st.none() | st.integers(1, 100_000)
 )
-def test_an_interval_stays_within_a_fourth_and_four_times(minutes: int, per_week: float | None, ttl: int | None) -> None:
+def test_an_interval_stays_within_a_fourth_and_four_times(
+    minutes: int, per_week: float | None, ttl: int | None
+) -> None:
     interval = timedelta(minutes=minutes)
     own = own_interval(interval, per_week=per_week, ttl=timedelta(minutes=ttl) if ttl else None, fixed=False)
     half = timedelta(seconds=30)  # it is rounded to minutes

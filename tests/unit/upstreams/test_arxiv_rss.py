@@ -141,3 +141,30 @@ def test_a_feed_at_arxivs_own_limit_is_noted_as_cut() -> None:
 def test_another_document_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedDocument, match="expected an arXiv announcement feed"):
         arxiv_rss.parse(body, ABOUT)
+
+
+# --- a day it no longer shows --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("category", "query"),
+    [
+        ("cs.CL", "(cat:cs.CL)"),
+        ("cs.CL+cs.LG", "(cat:cs.CL OR cat:cs.LG)"),
+        ("hep-th", "(cat:hep-th OR cat:hep-th.*)"),
+    ],
+)
+def test_a_past_list_is_asked_of_the_query_api(category: str, query: str) -> None:
+    asked = arxiv_rss.elsewhere(FeedInfo(name="f", kind="arxiv_rss", params={"category": category}), date(2026, 11, 25))
+    assert asked.kind == "arxiv_api"
+    assert asked.params["query"] == f"{query} AND submittedDate:[202611231900 TO 202611241859]"
+
+
+def test_a_list_says_which_day_it_is_of() -> None:
+    body = (
+        b"<rss version='2.0'><channel><title>cs.CL</title>"
+        b"<lastBuildDate>Wed, 25 Nov 2026 05:00:01 +0000</lastBuildDate>"
+        b"</channel></rss>"
+    )
+    about = DocumentInfo(feed="f", kind="arxiv_rss", fetched_at=datetime(2026, 11, 26, tzinfo=UTC))
+    assert arxiv_rss.parse(body, about).day == date(2026, 11, 25)

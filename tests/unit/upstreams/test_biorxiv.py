@@ -95,7 +95,8 @@ def test_a_day_without_posts_is_quiet() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"{}", b'{"messages":[{"status":"Error: interval"}],"collection":[]}', b"<html>", b'{"collection":1}']
+    "body",
+    [b"[]", b"{}", b'{"messages":[{"status":"Error: interval"}],"collection":[]}', b"<html>", b'{"collection":1}'],
 )
 def test_what_is_no_answer_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedDocument):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -345,3 +345,27 @@ def test_hostile_documents_are_read_or_refused_within_seconds(name: str) -> None
     with contextlib.suppress(MalformedDocument):
         feeds.parse(HOSTILE[name], about())
     assert time.process_time() - started < 8
+
+
+@pytest.mark.parametrize(
+    ("inside", "minutes"),
+    [
+        ("<ttl>90</ttl>", 90),
+        ("<ttl> 0 </ttl>", None),
+        ("<ttl>soon</ttl>", None),
+        ("<ttl>99999999999999</ttl>", 31 * 24 * 60),
+        ("<sy:updatePeriod>daily</sy:updatePeriod><sy:updateFrequency>4</sy:updateFrequency>", 360),
+        ("<sy:updatePeriod>hourly</sy:updatePeriod>", 60),
+        ("<sy:updatePeriod>daily</sy:updatePeriod><sy:updateFrequency>0</sy:updateFrequency>", 1440),
+        ("<sy:updatePeriod>now and then</sy:updatePeriod>", None),
+        ("", None),
+    ],
+)
+def test_a_feed_may_ask_to_be_left_alone(inside: str, minutes: int | None) -> None:
+    body = (
+        '<rss version="2.0" xmlns:sy="http://purl.org/rss/1.0/modules/syndication/"><channel><title>Moss</title>'
+        f"{inside}</channel></rss>"
+    ).encode()
+    about = DocumentInfo(feed="moss", kind="rss", fetched_at=datetime(2026, 11, 24, tzinfo=UTC))
+    ttl = feeds.parse(body, about).ttl
+    assert ttl == (timedelta(minutes=minutes) if minutes else None)

@@ -295,7 +295,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_jobs_cause_id'), ['cause_id'], unique=False)
         batch_op.create_index('ix_jobs_finished', ['state', 'finished_at'], unique=False)
         batch_op.create_index('ix_jobs_leased', ['lease_until'], unique=False, sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
-        batch_op.create_index('ix_jobs_ready', ['stage', 'due_at'], unique=False, sqlite_where=sa.text("state = 'ready'"), postgresql_where=sa.text("state = 'ready'"))
+        batch_op.create_index('ix_jobs_ready', ['stage', 'priority', 'due_at', 'id'], unique=False, sqlite_where=sa.text("state = 'ready'"), postgresql_where=sa.text("state = 'ready'"))
         batch_op.create_index(batch_op.f('ix_jobs_signature'), ['signature'], unique=False)
         batch_op.create_index('ix_jobs_stage', ['stage', 'state'], unique=False)
         batch_op.create_index('ix_jobs_state', ['state', 'id'], unique=False)

@@ -1,0 +1,62 @@
+"""The fault plans, short: every kind of fault is met in each, and nothing is lost or doubled. The long ones are run
+by `python -m tests.faults`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests import servers
+from tests.faults import backing, kill, mixed, sabotage, simulation, smtp
+from tests.faults.world import world
+
+SEED = 20261125
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[Any]:
+    """The world, shared by the plans of this module."""
+    with world() as running:
+        yield running
+
+
+@pytest.mark.parametrize("ambiguity", ["hold", "resend"])
+def test_workers_may_die_at_any_named_step(outside: Any, ambiguity: str) -> None:
+    report = kill.run(outside, faults=len(kill.KILL_POINTS), seed=SEED, ambiguity=ambiguity)
+    assert report.violations == []
+    assert report.faults >= len(kill.KILL_POINTS)
+    assert report.findings.listings > 0
+    assert report.findings.deliveries > 0
+
+
+def test_only_a_connection_lost_after_the_dot_leaves_doubt(outside: Any) -> None:
+    report = smtp.run(outside, faults=32, seed=SEED)
+    assert report.violations == []
+    assert report.faults == 32
+    assert report.findings.unknown == report.window
+
+
+def test_days_with_crashes_come_right_whatever_the_clocks_do() -> None:
+    report = simulation.run(seeds=3, seed=SEED)
+    assert report.violations == []
+    assert report.faults > 0
+
+
+@pytest.mark.parametrize("mode", ["distributed", "embedded"])
+@pytest.mark.timeout(240)
+def test_the_service_as_it_is_run_survives_real_faults(outside: Any, mode: str) -> None:
+    try:
+        report = mixed.run(outside, faults=8, seed=SEED, mode=mode, limit_s=40, timing=False)
+    except backing.Missing as reason:
+        servers.missing(str(reason))
+    assert report.violations == []
+    assert report.findings.listings > 0
+
+
+@pytest.mark.parametrize("rule", sabotage.VARIANTS)
+def test_the_harness_notices_a_broken_rule(outside: Any, rule: str) -> None:
+    patch, points = sabotage.VARIANTS[rule]
+    report = sabotage.one(outside, rule, patch, points, faults=8, seed=SEED)
+    assert report.violations, f"nobody noticed: {rule}"
