@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -105,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plan", choices=(*PLANS, "all"), default="all")
     parser.add_argument("--limit-s", type=float, default=360, help="longest the mixed plan may take, in seconds")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that what was started is stopped
     structlog.configure(logger_factory=_quiet, processors=[lambda *_: ""])
     began = time.monotonic()
     reports: list[Report] = []

@@ -182,9 +182,11 @@ class Plan:
             return False
         try:
             return not self.archive.number(
-                "SELECT (SELECT count(*) FROM jobs WHERE state IN ('ready', 'running') AND kind <> 'housekeeping') "
+                "SELECT (SELECT count(*) FROM jobs WHERE (state = 'running' OR state = 'ready' AND due_at <= :soon) "
+                "AND kind <> 'housekeeping') "
                 "+ (SELECT count(*) FROM feeds WHERE next_check_at <= :now) "
                 "+ (SELECT count(*) FROM subscriptions WHERE next_edition_at <= :now)", now=_moment(),
+                soon=_moment(datetime.now(UTC) + timedelta(seconds=60)),
             )  # fmt: skip
         except DBAPIError:
             return False
