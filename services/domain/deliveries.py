@@ -74,7 +74,8 @@ def message_id(delivery: str, secret: str, domain: str) -> str:
         raise InvalidInput("the secret key is empty; without one Message-IDs could be guessed")
     if host is None:
         raise InvalidInput(f"{domain[:100]!r} is no domain for a Message-ID; use a host name like news.example.org")
-    digest = hmac.new(secret.encode(), f"delivery:{delivery}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    name = f"delivery:{delivery}".encode("utf-8", "surrogatepass")
+    digest = hmac.new(secret.encode(), name, hashlib.sha256).hexdigest()
     return f"<{digest[:32]}@{host}>"
 
 

@@ -89,9 +89,17 @@ def _import(
         document_id = documents.add(session, body, content_type="", now=now) if len(body) <= KEEP_BYTES else None
         fetch_id = feeds.record_fetch(
             session,
-            {"feed_id": feed.id, "slot": "import", "batch": as_of.isoformat() if as_of else "", "cursor": hashlib.sha256(body).hexdigest()[:32],
-             "url": path.name, "state": "fetched", "document_id": document_id, "fetched_at": now},
-        )  # fmt: skip
+            {
+                "feed_id": feed.id,
+                "slot": "import",
+                "batch": as_of.isoformat() if as_of else "",
+                "cursor": hashlib.sha256(body).hexdigest()[:32],
+                "url": path.name,
+                "state": "fetched",
+                "document_id": document_id,
+                "fetched_at": now,
+            },
+        )
     total = Stored()
     source = f"rss:{name}" if kind == "rss" else kind
     for page in _pages(parsed):

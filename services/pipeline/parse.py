@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError, StatementError
 from sqlmodel import Session
 
 from services.domain.feeds import DocumentInfo
@@ -147,8 +147,8 @@ def store(
 
 
 def _is_databases_own(error: Exception) -> bool:
-    """Whether the database is in trouble (lost, full, in a deadlock), which says nothing of the entry."""
-    if not isinstance(error, (OperationalError, InterfaceError)):
+    """Whether the database is in trouble (lost, full, in a deadlock, of another schema): no fault of the entry's."""
+    if not isinstance(error, (OperationalError, InterfaceError, ProgrammingError)):
         return False
     # PostgreSQL files what is too long for an index under its own limits (SQLSTATE class 54).
     return not str(getattr(error.orig, "sqlstate", None) or "").startswith("54")

@@ -53,7 +53,8 @@ def test_a_paper_goes_from_its_feed_to_a_mailbox_and_a_flushed_redis_loses_nothi
             start("two", "worker", "--concurrency", "2"),
             start("beat", "beat"),
         ]
-        wait_until(lambda: _roles(rt) == ["beat", "web", "worker", "worker"], within_s=STARTS_WITHIN_S, what="all report")
+        everybody = ["beat", "web", "worker", "worker"]
+        wait_until(lambda: _roles(rt) == everybody, within_s=STARTS_WITHIN_S, what="all report")
         wait_until(lambda: len(all_rows(rt, Paper)) > 0, within_s=STARTS_WITHIN_S, what="papers arrive")
 
         for _ in range(5):  # in the middle of it, everything Redis knew is gone

@@ -145,13 +145,13 @@ class Plan:
     def new_works(self) -> None:
         """Works are announced, and all feeds are due."""
         self.world.announce(datetime.now(UTC).date(), 4)
-        self._try("UPDATE feeds SET next_check_at = :now", now=_moment())
+        self._try("UPDATE feeds SET next_check_at = :now", now=self._moment())
 
     def new_day(self) -> None:
         """Editions of another day are due."""
         self._day += timedelta(days=1)
         due_at = datetime(self._day.year, self._day.month, self._day.day, 8, 0, tzinfo=UTC)
-        self._try("UPDATE subscriptions SET next_edition_at = :due", due=_moment(due_at))
+        self._try("UPDATE subscriptions SET next_edition_at = :due", due=self._moment(due_at))
         self.report.rounds += 1
 
     def _try(self, statement: str, **values: Any) -> None:
@@ -185,11 +185,16 @@ class Plan:
                 "SELECT (SELECT count(*) FROM jobs WHERE (state = 'running' OR state = 'ready' AND due_at <= :soon) "
                 "AND kind <> 'housekeeping') "
                 "+ (SELECT count(*) FROM feeds WHERE next_check_at <= :now) "
-                "+ (SELECT count(*) FROM subscriptions WHERE next_edition_at <= :now)", now=_moment(),
-                soon=_moment(datetime.now(UTC) + timedelta(seconds=60)),
+                "+ (SELECT count(*) FROM subscriptions WHERE next_edition_at <= :now)", now=self._moment(),
+                soon=self._moment(datetime.now(UTC) + timedelta(seconds=60)),
             )  # fmt: skip
         except DBAPIError:
             return False
+
+    def _moment(self, at: datetime | None = None) -> str:
+        """A time as the database keeps it: SQLite compares text, so it must be the very same."""
+        offset = "" if self.archive.is_sqlite else "+00:00"
+        return f"{at or datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}{offset}"
 
     def settle(self) -> float:
         """Wait until nothing is left to be done; returns the seconds, endless when it never was."""
@@ -197,11 +202,6 @@ class Plan:
         if backing.wait(self.quiet, SETTLES_WITHIN_S, 0.05):
             return time.monotonic() - began
         return float("inf")
-
-
-def _moment(at: datetime | None = None) -> str:
-    """A time as both databases take it."""
-    return (at or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M:%S.%f+00:00" if at is None else "%Y-%m-%d %H:%M:%S+00:00")
 
 
 def _environment(world: Any, home: Path, **more: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,14 @@ def test_what_a_subscription_has_had_and_what_was_seen_before_are_left_out(rt: R
             Edition(id=1, subscription_id=1, period="x", composed_at=rt.now(), due_at=rt.now(), matched=1, considered=1)
         )
         session.flush()
-        item = {"edition_id": 1, "subscription_id": 1, "paper_id": second, "rank": 1, "why": [], "late": False}
+        item: dict[str, Any] = {
+            "edition_id": 1,
+            "subscription_id": 1,
+            "paper_id": second,
+            "rank": 1,
+            "why": [],
+            "late": False,
+        }
         editions.add_items(session, [item])
     with rt.reading() as session:
         assert keys(rt, archive.ids(session, first_seen_after=before, not_had_by=1)) == [str(arxiv(3))]

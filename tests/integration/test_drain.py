@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace as replaced
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -100,8 +101,8 @@ def test_every_outcome_is_a_row(
     assert attempt.outcome == outcome
     assert attempt.worker == "test"
     if error is not None:
-        assert str(error) in job.last_error
-        assert type(error).__name__ in attempt.error
+        assert str(error) in (job.last_error or "")
+        assert type(error).__name__ in (attempt.error or "")
 
 
 def test_a_lease_lost_while_running_accounts_for_nothing(rt: Runtime, script: Any) -> None:
@@ -121,7 +122,7 @@ def test_retries_grow_apart_and_end(rt: Runtime, script: Any, clock: Clock) -> N
         clock.advance(to=max(job.due_at, clock.now()))
     assert len(scripted.runs) == 5
     assert the_job(rt).state == "dead"
-    assert all(early < late for early, late in zip(waits[:-1], waits[1:-1], strict=False))
+    assert all(early < late for early, late in pairwise(waits[:-1]))
     assert [a.outcome for a in all_rows(rt, Attempt)] == ["retry"] * 4 + ["dead"]
     assert all(a.traceback for a in all_rows(rt, Attempt))
 
@@ -148,7 +149,7 @@ def test_a_job_that_kills_its_worker_every_time_is_given_up(rt: Runtime, script:
         clock.advance(seconds=rt.settings.lease_s + 1)
     assert drain.run_until_idle(rt, stages=["enrich"], ticking=False) == {"dead": 1}
     assert len(scripted.runs) == 5
-    assert "its worker died 5 times" in the_job(rt).last_error
+    assert "its worker died 5 times" in (the_job(rt).last_error or "")
     assert [a.outcome for a in all_rows(rt, Attempt)] == ["lost"] * 5 + ["dead"]
 
 

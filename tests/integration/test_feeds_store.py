@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ from services.domain.jobs import NewJob
 from services.domain.papers import Rejected
 from services.runtime import Runtime
 from services.storage import documents, feeds
-from services.storage.tables import Document, Feed, Fetch, Rejection, Validator
+from services.storage.sql import table_of
+from services.storage.tables import Document, Feed, Fetch, Job, Rejection, Validator
 from tests.factories import FeedSpec, add_feed, all_rows
 from tests.fakes import Clock
 
@@ -182,10 +184,8 @@ def test_a_feed_is_busy_while_due_fetching_or_unparsed(rt: Runtime, clock: Clock
     assert busy() == []
 
 
-def _all_done() -> object:
-    from services.storage.tables import Job
-
-    return Job.__table__.update().values(state="done")  # type: ignore[attr-defined]
+def _all_done() -> Any:
+    return table_of(Job).update().values(state="done")
 
 
 def test_imported_files_are_filed_under_a_feed_that_is_never_polled(rt: Runtime) -> None:

@@ -308,7 +308,7 @@ def test_eight_threads_claim_each_of_200_jobs_exactly_once(rt: Runtime) -> None:
                     taken[claim.job_id] += 1
                 with rt.step(claim):
                     pass
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the test must see it
+        except BaseException as error:
             troubles.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(8)]

@@ -19,6 +19,7 @@ from services.domain.papers import PaperData, ParsedFeed
 from services.pipeline import parse
 from services.runtime import Runtime
 from services.storage import archive, editions, feeds, repos
+from services.storage.sql import table_of
 from services.storage.tables import (
     Duplicate,
     Edition,
@@ -402,7 +403,7 @@ def _told_in(make_runtime: MakeRuntime, order: Sequence[int], *, database_url: s
     rt = make_runtime(database_url=database_url)
     with rt.writing() as session:
         for model in (Paper, IdentifierRow, Statement, Sighting, Link, Repo, Merge, Title, Duplicate, Event):
-            session.execute(model.__table__.delete())  # type: ignore[attr-defined]
+            session.execute(table_of(model).delete())
         session.execute(repos.RepoName.__table__.delete())  # type: ignore[attr-defined]
     for number in order:
         name, source, page = WORLD[number]
@@ -494,7 +495,7 @@ def test_pages_that_bring_the_same_papers_at_once_lose_none(rt: Runtime) -> None
             begin.wait()
             try:
                 results[number] = _store_parsed(rt, page, feed_rows[number])
-            except Exception as error:  # noqa: BLE001 - judged below
+            except Exception as error:
                 results[number] = error
 
         threads = [threading.Thread(target=work, args=(n,)) for n in range(len(pages))]
@@ -516,7 +517,7 @@ def test_a_database_that_fails_is_no_reason_to_reject_an_entry(rt: Runtime, monk
         raise OperationalError("INSERT", {}, Exception("disk I/O error"))
 
     feed = add_feed(rt, "hf")
-    monkeypatch.setattr(parse.papers, "store_page", fails)
+    monkeypatch.setattr("services.pipeline.parse.papers.store_page", fails)
     with pytest.raises(OperationalError):
         _store_parsed(rt, [entry(1), entry(2)], feed)
 

@@ -15,7 +15,7 @@ import pytest
 from services.pipeline.imports import import_file, read_file
 from services.runtime import Runtime
 from services.storage import archive
-from services.storage.tables import Document, Feed, Fetch, Link, Paper, Rejection, Sighting
+from services.storage.tables import Document, Feed, Fetch, Paper, Rejection, Sighting
 from tests.conftest import MakeRuntime
 from tests.factories import all_rows, dump
 from tests.fakes import Clock
@@ -178,6 +178,6 @@ def test_a_file_is_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.Monkey
     from services.pipeline import imports
 
     monkeypatch.setattr(imports, "MAX_BYTES", 1000)
-    bomb = written(tmp_path, "bomb.gz", gzip.compress(bytes(b"a") * 100_000))
+    bomb = written(tmp_path, "bomb.gz", gzip.compress(b"a" * 100_000))
     with pytest.raises(InvalidInput, match="split it"):
         read_file(bomb)

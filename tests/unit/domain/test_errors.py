@@ -24,11 +24,19 @@ from services.domain.errors import (
     UpstreamUnavailable,
 )
 
-PASSING = {UpstreamUnavailable, RateLimited, DeliveryDeferred, errors.NotYet}
-LASTING = {UpstreamRejected, MalformedDocument, DeliveryRefused, DeliveryUnknown, NotFound, InvalidInput, LeaseLost}
+PASSING: set[type[BroadsheetError]] = {UpstreamUnavailable, RateLimited, DeliveryDeferred, errors.NotYet}
+LASTING: set[type[BroadsheetError]] = {
+    UpstreamRejected,
+    MalformedDocument,
+    DeliveryRefused,
+    DeliveryUnknown,
+    NotFound,
+    InvalidInput,
+    LeaseLost,
+}
 
 
-@pytest.mark.parametrize("error", sorted(PASSING | LASTING, key=lambda e: e.__name__))
+@pytest.mark.parametrize("error", sorted(PASSING | LASTING, key=repr))
 def test_an_error_says_whether_trying_again_can_help(error: type[BroadsheetError]) -> None:
     assert issubclass(error, BroadsheetError)
     assert error.passing is (error in PASSING)

@@ -153,7 +153,7 @@ def test_one_source_is_enough_for_a_withdrawal() -> None:
 
 def test_authors_are_counted_where_they_are_named() -> None:
     assert compose({"listing": {"authors_count": 40}})["authors_count"] == 40
-    named = {"arxiv_api": {"authors": [{"name": "Ada"}]}, "listing": {"authors_count": 40}}
+    named: dict[str, dict[str, Any]] = {"arxiv_api": {"authors": [{"name": "Ada"}]}, "listing": {"authors_count": 40}}
     assert compose(named)["authors_count"] == 1
 
 
@@ -165,9 +165,22 @@ def test_times_come_back_as_times() -> None:
 
 def test_counts_are_no_news_and_words_are() -> None:
     base = compose({"hf_papers": dict(said().data)})
-    for changes in ({"upvotes": 4}, {"comments_count": 1}, {"ai_summary": "x"}, {"updated_at": None}):
+    quiet: tuple[dict[str, Any], ...] = (
+        {"upvotes": 4},
+        {"comments_count": 1},
+        {"ai_summary": "x"},
+        {"updated_at": None},
+    )
+    for changes in quiet:
         assert meaning(compose({"hf_papers": dict(said(**changes).data)})) == meaning(base), changes
-    for changes in ({"title": "Lamps"}, {"abstract": None}, {"version": 3}, {"withdrawn": True}, {"comment": "x"}):
+    news: tuple[dict[str, Any], ...] = (
+        {"title": "Lamps"},
+        {"abstract": None},
+        {"version": 3},
+        {"withdrawn": True},
+        {"comment": "x"},
+    )
+    for changes in news:
         assert meaning(compose({"hf_papers": dict(said(**changes).data)})) != meaning(base), changes
 
 
