@@ -138,7 +138,13 @@ class Settings(BaseSettings):
     web_port: int = Field(8100, ge=0, le=65_535, description="Port the web pages listen on; 0 takes a free one.")
 
     @field_validator(
-        "public_url", "hf_url", "arxiv_api_url", "arxiv_rss_url", "arxiv_oai_url", "github_api_url", "slack_api_url",
+        "public_url",
+        "hf_url",
+        "arxiv_api_url",
+        "arxiv_rss_url",
+        "arxiv_oai_url",
+        "github_api_url",
+        "slack_api_url",
         "biorxiv_url",
     )
     @classmethod

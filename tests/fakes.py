@@ -63,9 +63,7 @@ class ScriptedChannel:
         """What happens to the next messages, one each; afterwards all are accepted."""
         self._script += what
 
-    def send(
-        self, message: Message, to: str, key: str, *, commit_intent: Callable[[], None] = no_intent
-    ) -> Receipt:
+    def send(self, message: Message, to: str, key: str, *, commit_intent: Callable[[], None] = no_intent) -> Receipt:
         """See `channels.Channel.send`."""
         act = self._script.pop(0) if self._script else "accept"
         self.seen.append(message)

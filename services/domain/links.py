@@ -165,9 +165,7 @@ _ADDRESS = re.compile(
     rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w)))",
     re.I,
 )
-_MAYBE = re.compile(
-    r"https?\s*:|www\.|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|cn|be|ly|gle?|science)(?![a-z])", re.I
-)
+_MAYBE = re.compile(r"https?\s*:|www\.|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|cn|be|ly|gle?|science)(?![a-z])", re.I)
 """Without one of these there is no address of any form below in a text."""
 _SECOND = re.compile(r"(?<=.)https?:/|\]\(|(?<=[,;)])(?:www\.)?github\.com/", re.I)
 _CLOSING = ".,;:!?'*&=#+@"

@@ -85,9 +85,7 @@ def _tell(session: Session, repo_id: int, before: RepoState, repo: RepoData, *, 
     """Record what has become of a repository with the papers whose code it is."""
     if before.state in GONE:
         events.record_code_appeared(session, repo_id, now=now)
-    after = RepoState(
-        slug=repo.slug, state="found", stars=repo.stars, license=repo.license, archived=repo.archived
-    )
+    after = RepoState(slug=repo.slug, state="found", stars=repo.stars, license=repo.license, archived=repo.archived)
     happened = list(repo_events(before, after))
     if before.state == "found" and repo.stars != before.stars:
         stars = repos.readings(session, [repo_id], since=now - STARS_SINCE).get(repo_id, [])

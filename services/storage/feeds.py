@@ -62,8 +62,16 @@ def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime
         rows,
         ["name"],
         update=[
-            "kind", "title", "url", "params", "interval_minutes", "interval_fixed", "fresh_minutes", "history_days",
-            "origin", "retired",
+            "kind",
+            "title",
+            "url",
+            "params",
+            "interval_minutes",
+            "interval_fixed",
+            "fresh_minutes",
+            "history_days",
+            "origin",
+            "retired",
         ],
     )
     gone = update(Feed).where(col(Feed.origin) == "catalogue", col(Feed.name).not_in([s.name for s in specs]))

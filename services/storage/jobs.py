@@ -249,9 +249,7 @@ def due(session: Session, *, now: datetime, stages: Sequence[str] | None = None,
 
 def next_due_at(session: Session, *, stages: Sequence[str] = STAGES) -> datetime | None:
     """When the earliest waiting job of these stages becomes due; `None` when nothing waits."""
-    return session.exec(
-        select(func.min(Job.due_at)).where(Job.state == "ready", col(Job.stage).in_(stages))
-    ).first()
+    return session.exec(select(func.min(Job.due_at)).where(Job.state == "ready", col(Job.stage).in_(stages))).first()
 
 
 def counts(session: Session) -> dict[str, dict[str, int]]:

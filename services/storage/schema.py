@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from alembic import command
@@ -35,7 +36,18 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
         search_index.ensure(connection)
-        return before, newest
+    if before is None:
+        _keep_private(engine)
+    return before, newest
+
+
+def _keep_private(engine: Engine) -> None:
+    """A new SQLite file holds readers' addresses: its owner alone may read it."""
+    if engine.dialect.name != "sqlite" or not engine.url.database or engine.url.database == ":memory:":
+        return
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            Path(engine.url.database + suffix).chmod(0o600)
 
 
 def current(connection: Connection) -> str | None:

@@ -56,8 +56,14 @@ def enter_gate(
 
 
 def try_gate(
-    session: Session, name: str, *, interval: timedelta, now: datetime, holder: str = "",
-    hold: timedelta = timedelta(0), probe: timedelta = timedelta(0),
+    session: Session,
+    name: str,
+    *,
+    interval: timedelta,
+    now: datetime,
+    holder: str = "",
+    hold: timedelta = timedelta(0),
+    probe: timedelta = timedelta(0),
 ) -> tuple[int, datetime | None]:
     """Go through a gate, or learn when to ask again (`None` means: go), beside the host's silences in a row.
 
@@ -94,9 +100,7 @@ def try_gate(
 
 def stands_open(session: Session, name: str, *, now: datetime) -> bool:
     """Whether anybody may go through a gate now, its host having been heard from when it was last called."""
-    gate = session.exec(
-        select(Gate.free_at, Gate.held_until, Gate.failures).where(Gate.name == name)
-    ).first()
+    gate = session.exec(select(Gate.free_at, Gate.held_until, Gate.failures).where(Gate.name == name)).first()
     if gate is None:
         return True
     free_at, held_until, failures = gate
@@ -107,14 +111,13 @@ def _gate(name: str, free_at: datetime) -> dict[str, Any]:
     return {"name": name, "free_at": free_at, "calls": 0, "holder": "", "failures": 0}
 
 
-def count_silence(
-    session: Session, name: str, *, silent: bool, now: datetime, jitter: float = 0.0
-) -> tuple[int, int]:
+def count_silence(session: Session, name: str, *, silent: bool, now: datetime, jitter: float = 0.0) -> tuple[int, int]:
     """Count a call that got no answer, or begin anew after one that did; how many there were before and are now.
 
     From `BREAKER_AFTER` on the gate is closed for a minute, doubled by each further silence up to half an hour, with
     up to a tenth on top (`jitter` is from 0 to 1).
     """
+    insert_ignore(session, Gate, [_gate(name, now)], ["name"])
     query = select(Gate.failures).where(Gate.name == name)
     before = session.exec(query if is_sqlite(session) else query.with_for_update()).first() or 0
     failures = before + 1 if silent else 0

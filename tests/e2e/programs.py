@@ -25,7 +25,9 @@ from workers.demo.replay import Replay
 
 ROOT = Path(__file__).parents[2]
 
-EMBEDDED = ("-c", """
+EMBEDDED = (
+    "-c",
+    """
 from config.logging import configure_logging
 from config.settings import Settings
 from services.runtime import Runtime
@@ -37,7 +39,8 @@ wait = wait_for_signal()
 with Service(rt):
     wait()
 rt.close()
-""")
+""",
+)
 """The embedded service without its web pages: half the time to start. Whoever runs it has prepared the database."""
 
 

@@ -285,9 +285,7 @@ def test_failed_runs_are_those_given_up_and_those_that_failed_and_wait(rt: Runti
                 jobs.bury(session, claim, now=now, error="x", signature="X")
             else:
                 due_at = now + timedelta(hours=1)
-                jobs.retry(
-                    session, claim, now=now, due_at=due_at, error="x", signature="X", counts=verb == "retry"
-                )
+                jobs.retry(session, claim, now=now, due_at=due_at, error="x", signature="X", counts=verb == "retry")
     with rt.reading() as session:
         assert {j.key for j in runs.list_runs(session, failed=True)} == {"given up", "again"}
 

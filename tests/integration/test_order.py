@@ -75,9 +75,7 @@ class Archive:
             for paper in session.execute(sa.select(Paper)).scalars():
                 keys[paper.id or 0] = paper.key
                 papers.add(repr(sorted(paper.model_dump(exclude=hidden).items())))
-            names = {
-                (keys[i.paper_id], i.scheme, i.value) for i in session.execute(sa.select(IdentifierRow)).scalars()
-            }
+            names = {(keys[i.paper_id], i.scheme, i.value) for i in session.execute(sa.select(IdentifierRow)).scalars()}
             links = {
                 (keys[x.paper_id], x.url_key, x.url, x.kind, x.slug, x.evidence)
                 for x in session.execute(sa.select(Link)).scalars()
@@ -110,9 +108,7 @@ def _recorded() -> list[Page]:
     pages: list[Page] = []
     days = [*(CORPORA / "hf_daily_papers" / "raw_days").glob("*.json")]
     days += (CORPORA / "hf_daily_papers" / "schema_eras").glob("*.json")
-    pages += [
-        Page("hf_papers", _parsed("hf_papers", path.read_bytes(), batch=path.stem[:10])) for path in sorted(days)
-    ]
+    pages += [Page("hf_papers", _parsed("hf_papers", path.read_bytes(), batch=path.stem[:10])) for path in sorted(days)]
     atoms = sorted((CORPORA / "arxiv_api" / "arxivpy").glob("*.xml"))
     pages += [Page("arxiv_api", _parsed("arxiv_api", path.read_bytes())) for path in atoms]
     with lzma.open(next((CORPORA / "bulk").glob("*.xz"))) as stream:

@@ -274,7 +274,7 @@ def test_a_title_alone_of_another_decade_is_another_paper(rt: Runtime) -> None:
 
 
 def test_short_titles_without_identifiers_are_not_joined(rt: Runtime) -> None:
-    """"Editorial" names no one paper: each day has its own."""
+    """ "Editorial" names no one paper: each day has its own."""
     feed = add_feed(rt, "blog", "rss")
     for day in (date(2026, 11, 2), date(2026, 11, 3)):
         store(rt, [entry(1, identifiers=(), title="Editorial", announced_on=day, published_at=None)], feed=feed)
@@ -393,9 +393,7 @@ def _facts(rt: Runtime) -> dict[str, Any]:
                 (keys[x.paper_id], x.url_key, x.kind, x.evidence, x.repo_id is not None) for x in rows(session, Link)
             },
             "sightings": {(keys[s.paper_id], feed_names[s.feed_id], s.day) for s in rows(session, Sighting)},
-            "statements": {
-                (keys[s.paper_id], s.source, s.as_of, s.content_hash) for s in rows(session, Statement)
-            },
+            "statements": {(keys[s.paper_id], s.source, s.as_of, s.content_hash) for s in rows(session, Statement)},
         }
 
 
@@ -426,7 +424,7 @@ def test_three_works_are_three_papers(told_straight: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(120)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(len(WORLD))))
 def test_the_archive_is_the_same_in_whatever_order_pages_arrive(
     make_runtime: MakeRuntime, told_straight: dict[str, Any], order: list[int]

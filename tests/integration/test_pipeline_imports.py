@@ -144,9 +144,7 @@ def test_files_larger_than_a_transaction_are_stored_page_by_page(
 
     monkeypatch.setattr(imports, "PAGE", 4)
     told: list[tuple[int, int]] = []
-    report = import_file(
-        rt, written(tmp_path, "day.json", listing(*range(1, 11))), progress=lambda *a: told.append(a)
-    )
+    report = import_file(rt, written(tmp_path, "day.json", listing(*range(1, 11))), progress=lambda *a: told.append(a))
     assert (report.new, report.entries) == (10, 10)
     assert told == [(4, 10), (8, 10), (10, 10)]
 
@@ -169,8 +167,6 @@ def test_every_kind_of_file_is_recognised_and_imported_twice_without_change(
     again = import_file(rt, SAMPLES / name)
     assert (again.new, again.changed) == (0, 0)
     assert dump(rt, but=("fetches",)) == before
-
-
 
 
 def test_a_file_is_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

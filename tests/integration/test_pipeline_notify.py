@@ -689,9 +689,7 @@ def test_without_a_mail_server_messages_go_to_the_outbox(make_runtime: MakeRunti
 # -- when ------------------------------------------------------------------------------------------------------
 
 
-def test_a_daily_edition_comes_by_the_clock_of_its_reader(
-    rt: Runtime, channel: ScriptedChannel, clock: Clock
-) -> None:
+def test_a_daily_edition_comes_by_the_clock_of_its_reader(rt: Runtime, channel: ScriptedChannel, clock: Clock) -> None:
     feed = a_feed(rt)
     store(rt, [entry(1)], feed=feed)
     subscription = a_subscription(rt, at="08:00", timezone="Asia/Tokyo")

@@ -119,7 +119,10 @@ def test_a_parser_that_breaks_is_tried_a_few_times_and_then_given_up_by_name(
         raise KeyError("a bug")
 
     broken = type(kinds.for_kind("hf_papers"))(
-        kind="hf_papers", title="", request=kinds.for_kind("hf_papers").request, parse=breaks  # type: ignore[arg-type]
+        kind="hf_papers",
+        title="",
+        request=kinds.for_kind("hf_papers").request,
+        parse=breaks,  # type: ignore[arg-type]
     )
     monkeypatch.setattr("services.pipeline.parse.kinds.for_kind", lambda _: broken)
     row = parsed(rt, page(item(1)))

@@ -54,9 +54,7 @@ class HuggingFace:
         self.asked.append(ask.path)
         self.left -= 1
         if ask.path == "/api/daily_papers":
-            reply = json_answer(
-                [{"paper": self._record(n), "numComments": 7} for n in range(self.papers)]
-            )
+            reply = json_answer([{"paper": self._record(n), "numComments": 7} for n in range(self.papers)])
         else:
             number = int(ask.path.rpartition(".")[2]) - 90000
             reply = json_answer(self._record(number) | self.late)

@@ -66,9 +66,7 @@ def test_four_processes_may_migrate_at_once(empty: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(str, results)) == sorted(
-        map(str, [(None, schema.head()), *[(schema.head(), schema.head())] * 3])
-    )
+    assert sorted(map(str, results)) == sorted(map(str, [(None, schema.head()), *[(schema.head(), schema.head())] * 3]))
 
 
 def test_a_database_of_a_newer_program_is_refused(engine: Engine) -> None:

@@ -248,9 +248,7 @@ def test_pages_that_stay_short_leave_a_partial_batch_that_is_looked_at_soon(
     assert batch(arxiv, feed, day).state == "complete"
 
 
-def test_a_failed_look_does_not_undo_what_is_known_to_be_complete(
-    arxiv: Runtime, sites: Sites, clock: Clock
-) -> None:
+def test_a_failed_look_does_not_undo_what_is_known_to_be_complete(arxiv: Runtime, sites: Sites, clock: Clock) -> None:
     day = WEDNESDAY - timedelta(days=2)
     at(clock, WEDNESDAY, 12)
     feed = add_feed(arxiv, "api", "arxiv_api", params={"query": "cat:cs.CL"})
@@ -286,9 +284,7 @@ def test_weeks_months_and_what_trends_are_lists_of_their_own(
 # --- objectives ------------------------------------------------------------------------------------------------
 
 
-def test_freshness_is_the_age_of_what_was_last_known_to_be_complete(
-    arxiv: Runtime, sites: Sites, clock: Clock
-) -> None:
+def test_freshness_is_the_age_of_what_was_last_known_to_be_complete(arxiv: Runtime, sites: Sites, clock: Clock) -> None:
     at(clock, WEDNESDAY, 12)
     feed = announcements(arxiv, fresh_minutes=90)
     add_feed(arxiv, "never", "arxiv_rss", params={"category": "cs.LG"}, fresh_minutes=60)

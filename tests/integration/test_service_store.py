@@ -104,9 +104,7 @@ def test_a_gate_closed_for_longer_stays_closed(rt: Runtime) -> None:
     assert all_rows(rt, Gate)[0].free_at == rt.now() + HOUR
 
 
-def test_a_worker_waits_at_a_gate_and_hands_back_work_when_it_is_long(
-    make_runtime: MakeRuntime, clock: Clock
-) -> None:
+def test_a_worker_waits_at_a_gate_and_hands_back_work_when_it_is_long(make_runtime: MakeRuntime, clock: Clock) -> None:
     rt = make_runtime(gate_scale=1)
     began = rt.now()
     for _ in range(3):

@@ -136,9 +136,7 @@ def test_a_day_is_settled_when_it_was_complete_after_its_end(
         ([("2026-11-22", "quiet", 0), ("2026-11-21", "quiet", 0)], "2026-11-22"),
     ],
 )
-def test_the_newest_batch_that_tells_something_is_shown(
-    batches: list[tuple[str, str, int]], shown: str | None
-) -> None:
+def test_the_newest_batch_that_tells_something_is_shown(batches: list[tuple[str, str, int]], shown: str | None) -> None:
     assert worth_showing(batches) == shown
 
 

@@ -411,9 +411,7 @@ def test_a_feed_is_asked_by_its_own_rhythm(per_week: float | None, ttl_minutes: 
     assert own_interval(hour, per_week=per_week, ttl=ttl, fixed=True) == hour
 
 
-@given(
-    minutes=st.integers(1, 44_640), per_week=st.none() | st.floats(0, 1e6), ttl=st.none() | st.integers(1, 100_000)
-)
+@given(minutes=st.integers(1, 44_640), per_week=st.none() | st.floats(0, 1e6), ttl=st.none() | st.integers(1, 100_000))
 def test_an_interval_stays_within_a_fourth_and_four_times(
     minutes: int, per_week: float | None, ttl: int | None
 ) -> None:

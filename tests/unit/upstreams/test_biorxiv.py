@@ -36,9 +36,7 @@ def url(params: dict[str, str], **more: str) -> str:
 
 
 def test_a_day_is_asked_for_page_by_page() -> None:
-    assert url({}, batch="2026-11-23") == (
-        "https://api.biorxiv.org/details/biorxiv/2026-11-23/2026-11-23/0/json"
-    )
+    assert url({}, batch="2026-11-23") == ("https://api.biorxiv.org/details/biorxiv/2026-11-23/2026-11-23/0/json")
     assert url({"server": "medrxiv", "category": "Infectious Diseases"}, batch="2026-11-23", cursor="30") == (
         "https://api.biorxiv.org/details/medrxiv/2026-11-23/2026-11-23/30/json?category=infectious_diseases"
     )
