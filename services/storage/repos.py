@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -209,6 +209,3 @@ def readings_with_first(
             if not known or known[0][0] > row.read_at:
                 known.insert(0, (row.read_at, row.stars))
     return found
-
-
-DAY = timedelta(days=1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from config.catalogue import FeedSpec
 from workers.commands.feeds import feed_json
 from workers.commands.opening import opened
 from workers.commands.options import Json, epilog
@@ -26,22 +26,6 @@ EPILOG = epilog(
     "broadsheet feeds add --kind arxiv_api --query 'cat:cs.CL AND ti:speculative'",
     "broadsheet feeds add --kind arxiv_rss --category cs.CV",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewFeed:
-    """A feed to be added."""
-
-    name: str
-    kind: str
-    title: str
-    url: str = ""
-    interval_minutes: int = 60
-    interval_fixed: bool = False
-    fresh_minutes: int | None = None
-    history_days: int = 3
-    paused: bool = False
-    params: Mapping[str, str] = field(default_factory=dict)
 
 
 def add_feed(
@@ -106,7 +90,7 @@ def add_feed(
         if url and not kind:
             kind, url, recognised = recognise(url, rt.urls)
             given = recognised | given
-        spec = NewFeed(
+        spec = FeedSpec(
             name=name or name_for(kind, url, given), kind=kind, title=title, url=url,
             interval_minutes=interval or 60, interval_fixed=interval is not None, history_days=history,
             paused=paused, params=given,
@@ -155,7 +139,7 @@ def name_for(kind: str, url: str, params: Mapping[str, str]) -> str:
     return (re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "feed")[:50].strip("-")
 
 
-def titled(spec: NewFeed, title: str, *, named: bool) -> NewFeed:
+def titled(spec: FeedSpec, title: str, *, named: bool) -> FeedSpec:
     """The feed's own title gives the name, where nobody chose one and the title is short enough to be one."""
     from dataclasses import replace
 
@@ -166,7 +150,7 @@ def titled(spec: NewFeed, title: str, *, named: bool) -> NewFeed:
     return replace(spec, title=title[:200], name=name)
 
 
-def _request(rt: Runtime, spec: NewFeed) -> FeedRequest:
+def _request(rt: Runtime, spec: FeedSpec) -> FeedRequest:
     """What a fetch of it would ask for; `InvalidInput` when it lacks something."""
     from services.domain.feeds import FeedInfo
     from services.upstreams import kinds
@@ -177,7 +161,7 @@ def _request(rt: Runtime, spec: NewFeed) -> FeedRequest:
     return upstream.request(feed, rt.urls, batch=batch)
 
 
-def _look(rt: Runtime, spec: NewFeed, request: FeedRequest) -> ParsedFeed:
+def _look(rt: Runtime, spec: FeedSpec, request: FeedRequest) -> ParsedFeed:
     """Fetch and parse it once, without writing anything down."""
     from services.domain.errors import InvalidInput, MalformedDocument
     from services.domain.feeds import DocumentInfo
@@ -216,7 +200,7 @@ PLACES_TRIED = 9
 """Usual places at which a feed is looked for, where a page names none."""
 
 
-def _found_at_usual_places(rt: Runtime, spec: NewFeed, page: str) -> list[str]:
+def _found_at_usual_places(rt: Runtime, spec: FeedSpec, page: str) -> list[str]:
     """The first usual place of a site at which there is a feed."""
     from services.domain.errors import UpstreamError
     from services.domain.feeds import DocumentInfo, FeedInfo
@@ -235,7 +219,7 @@ def _found_at_usual_places(rt: Runtime, spec: NewFeed, page: str) -> list[str]:
     return []
 
 
-def _add(rt: Runtime, session: Any, spec: NewFeed) -> Feed:
+def _add(rt: Runtime, session: Any, spec: FeedSpec) -> Feed:
     """Add the feed; one of that name that was removed comes back with its history."""
     from services.domain.errors import InvalidInput
     from services.storage import feeds

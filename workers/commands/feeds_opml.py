@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.commands.feeds_add import NewFeed, name_for, titled
+from config.catalogue import FeedSpec
+from workers.commands.feeds_add import name_for, titled
 from workers.commands.opening import opened
 from workers.commands.options import Json, epilog
 from workers.commands.output import counted, emit, emit_json, note, say, warn
@@ -47,7 +48,7 @@ def import_opml(
                     continue
                 name = _free(
                     titled(
-                        NewFeed(
+                        FeedSpec(
                             name=name_for(outline.kind, outline.url, outline.params),
                             kind=outline.kind,
                             title="",
@@ -61,7 +62,7 @@ def import_opml(
                 taken.add(name)
                 feeds.add(
                     session,
-                    NewFeed(
+                    FeedSpec(
                         name=name,
                         kind=outline.kind,
                         title=outline.title or name,
