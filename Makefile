@@ -12,7 +12,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundl
 export UV_SYSTEM_CERTS ?= true
 endif
 
-.PHONY: demo test lint up bench faults clean help
+.PHONY: demo test lint up bench faults fuzz audit sbom clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,7 +21,7 @@ demo: $(OWN_UV) ## the main job, with no network and nothing installed beside us
 	$(UV) run --frozen --no-dev broadsheet demo $(ARGS)
 
 test: $(OWN_UV) ## all tests, with real Redis and PostgreSQL
-	$(UV) run --frozen pytest $(ARGS)
+	$(UV) run --frozen pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: $(OWN_UV) ## style, types, import contracts
 	$(UV) run --frozen ruff check .
@@ -38,8 +38,18 @@ bench: $(OWN_UV) ## how fast, beside hand-written references
 faults: $(OWN_UV) ## a seeded plan of kills, cuts and restarts; nothing may be lost or doubled
 	$(UV) run --frozen python -m tests.faults $(ARGS)
 
+fuzz: $(OWN_UV) ## every parser under a coverage-guided fuzzer
+	$(UV) run --frozen --group fuzz python -m tests.fuzz $(ARGS)
+
+audit: $(OWN_UV) ## known weaknesses of the locked dependencies
+	$(UV) export --frozen --no-dev --no-emit-project --format requirements-txt --quiet --output-file .uv-audit.txt
+	$(UV) run --frozen --group audit pip-audit --require-hashes --disable-pip --requirement .uv-audit.txt $(ARGS)
+
+sbom: $(OWN_UV) ## what is inside, as CycloneDX JSON on standard output
+	@$(UV) export --frozen --no-dev --format cyclonedx1.5 --quiet
+
 clean: ## remove what set-up made
-	rm -rf .venv .uv
+	rm -rf .venv .uv .uv-audit.txt
 
 .uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
