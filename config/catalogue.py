@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 SHIPPED = Path(__file__).with_name("feeds.toml")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CADENCES = ("instant", "daily", "weekdays", "weekly", "monthly")
+RANKINGS = ("personal", "trending", "newest", "upvotes", "stars")
 _FEED_KEYS = {"name", "kind", "title", "url", "interval_minutes", "history_days", "fresh_minutes", "paused"}
-_DIGEST_KEYS = {"name", "to", "query", "cadence", "at", "timezone", "budget", "feeds"}
+_DIGEST_KEYS = {"name", "to", "query", "cadence", "at", "timezone", "budget", "ranking", "feeds"}
 
 
 class CatalogueError(ValueError):
@@ -51,6 +52,7 @@ class DigestSpec:
     at: str = "08:00"
     timezone: str = "UTC"
     budget: int = 12
+    ranking: str = "personal"
     feeds: tuple[str, ...] = ()
 
 
@@ -123,6 +125,9 @@ def _digest(path: Path, number: int, raw: Mapping[str, Any]) -> DigestSpec:
     cadence = str(raw.get("cadence", "daily"))
     if cadence not in CADENCES:
         raise CatalogueError(f"{where}: cadence {cadence!r} is none of {', '.join(CADENCES)}")
+    ranking = str(raw.get("ranking", "personal"))
+    if ranking not in RANKINGS:
+        raise CatalogueError(f"{where}: ranking {ranking!r} is none of {', '.join(RANKINGS)}")
     at = str(raw.get("at", "08:00"))
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", at):
         raise CatalogueError(f"{where}: at {at!r} is not a time; write it as 08:00")
@@ -142,6 +147,7 @@ def _digest(path: Path, number: int, raw: Mapping[str, Any]) -> DigestSpec:
         at=at,
         timezone=timezone,
         budget=_number(where, raw, "budget", 12, 1, 500),
+        ranking=ranking,
         feeds=tuple(feeds),
     )
 

@@ -12,12 +12,15 @@ import structlog
 
 _SECRET_KEYS = re.compile(r"(?i)(pass(word|wd)?|secret|token|authorization|api_?key|cookie)")
 _URL_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s:@]*):[^/\s@]+@", re.IGNORECASE)
+# Of an Apprise address everything after the service's name may be a secret.
+_APPRISE = re.compile(r"(\bapprise:[a-z][a-z0-9+.-]*://)[^\s\"'<>]+", re.IGNORECASE)
 _SLACK_HOOK = re.compile(r"(hooks\.slack\.com/services/)[^\s\"'<>]+")
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without passwords in addresses, Slack hook paths and the given secret values."""
     text = _URL_PASSWORD.sub(r"\g<scheme>\g<user>:***@", text)
+    text = _APPRISE.sub(r"\1***", text)
     text = _SLACK_HOOK.sub(r"\1***", text)
     for secret in secrets:
         if len(secret) >= 6:  # shorter ones would blot out ordinary words
@@ -43,6 +46,26 @@ def _redactor(secrets: tuple[str, ...]) -> structlog.typing.Processor:
     return processor
 
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _one_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No text of others forges a line or commands the terminal: breaks and controls are written as escapes.
+
+    Tracebacks are of several lines by nature; in them only the controls go.
+    """
+
+    def escaped(text: str) -> str:
+        return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+    for key, value in event.items():
+        if key in {"exception", "stack"} and isinstance(value, str):
+            event[key] = escaped(value)
+        elif isinstance(value, str) and not value.isprintable():
+            event[key] = escaped(value).replace("\n", "\\n")
+    return event
+
+
 def configure_logging(
     *, level: str = "info", style: str = "auto", secrets: Iterable[str] = (), stream: Any = None
 ) -> None:
@@ -62,6 +85,7 @@ def configure_logging(
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         _redactor(tuple(secrets)),
+        *(() if as_json else (_one_line,)),
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
         else structlog.dev.ConsoleRenderer(colors=stream.isatty()),

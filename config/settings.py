@@ -6,10 +6,13 @@ README's settings table is generated from the descriptions below, and a test hol
 
 from __future__ import annotations
 
+import re
 import secrets
+from contextlib import suppress
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,10 +51,15 @@ class Settings(BaseSettings):
     feeds: Path | None = Field(
         None, description="Path of a feeds.toml. Unset: `HOME/feeds.toml` if there is one, else the shipped one."
     )
+    templates: Path | None = Field(
+        None,
+        description="Folder with templates of your own, `edition.html.j2` and `edition.txt.j2`. Unset: "
+        "`HOME/templates`.",
+    )
     smtp_url: SecretStr = Field(
         SecretStr(""),
-        description="`smtp://`, `smtps://` or `smtp+starttls://user:pass@host:port`. Unset: messages go to "
-        "`HOME/outbox/*.eml`.",
+        description="`smtp://`, `smtps://` or `smtp+starttls://user:pass@host:port`; several, by comma, are tried "
+        "in that order when one cannot be reached. Unset: messages go to `HOME/outbox/*.eml`.",
     )
     mail_from: str = Field(
         "Broadsheet <broadsheet@localhost>", description="Sender of digests, `Name <address>` or an address."
@@ -67,18 +75,106 @@ class Settings(BaseSettings):
     smtp_per_hour: int = Field(
         0, ge=0, le=1_000_000, description="Most mails in any sixty minutes over all workers; 0 sets no limit."
     )
+    dkim_selector: str = Field(
+        "",
+        description="Name under which the DKIM key is published, `NAME._domainkey.DOMAIN`; several, by comma, for as "
+        "many keys. Unset: mails are not signed here.",
+    )
+    dkim_domain: str = Field("", description="Domain that signs. Unset: that of `MAIL_FROM`.")
+    dkim_key_file: str = Field(
+        "", description="File with the private key, RSA or Ed25519, in PEM form; several, by comma, to sign with each."
+    )
+    dkim_key: SecretStr = Field(
+        SecretStr(""), description="The private key itself instead of its file; `\\n` may stand for line ends."
+    )
     slack_api_url: str = Field(
         "https://slack.com/api", description="Where Slack's Web API lives; webhooks under it are accepted, too."
+    )
+    slack_token: SecretStr = Field(
+        SecretStr(""),
+        description="Token of a Slack app's bot (`xoxb-…`, scopes `chat:write` and `reactions:read`): `slack:CHANNEL` "
+        "gets the list with the details in its thread, and reactions there count as votes.",
+    )
+    bounce_mailgun_key: SecretStr = Field(
+        SecretStr(""),
+        description="Mailgun's HTTP webhook signing key. With it `/hooks/bounces/mailgun` takes its reports.",
+    )
+    bounce_postmark_secret: SecretStr = Field(
+        SecretStr(""),
+        description="With it `/hooks/bounces/postmark` takes Postmark's reports: the password of the basic "
+        "authentication in the webhook's address, or the value of an `X-Broadsheet-Secret` header.",
+    )
+    bounce_ses_topic: str = Field(
+        "",
+        description="ARN of the SNS topic (several, by comma) whose reports from Amazon SES `/hooks/bounces/ses` "
+        "takes, by SNS's own signature.",
     )
     github_token: SecretStr = Field(
         SecretStr(""),
         description="Optional. With it repositories are read 50 a request; without it one by one, 60 an hour.",
+    )
+    quota_share: float = Field(
+        0.8,
+        gt=0,
+        le=1,
+        description="The part of a host's allowance (calls an hour for your address or token) that may be used up; the "
+        "rest stays free for your other programs.",
+    )
+    code_hosts: str = Field(
+        "",
+        description="Comma-separated `host=gitlab` or `host=forgejo` (Gitea, too) for further hosts of code that "
+        "papers link to. gitlab.com, Codeberg and every `gitlab.…`, `forgejo.…`, `gitea.…` are known without.",
+    )
+    llm_url: str = Field(
+        "",
+        description="Optional. A language model that writes one sentence, labelled AI, for each paper of an edition: "
+        "any OpenAI-compatible address, `https://host/v1`. Unset: none is asked. One on a private address needs its "
+        "host in `ALLOWED_PRIVATE_HOSTS`, too.",
+    )
+    llm_model: str = Field("", description="The model's name, as the service at `LLM_URL` knows it.")
+    llm_key: SecretStr = Field(SecretStr(""), description="The key for `LLM_URL`, where it wants one.")
+    llm_tokens_per_day: int = Field(
+        100_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Tokens that may be used up in a day (UTC); then editions go without.",
     )
     admin_password: SecretStr = Field(
         SecretStr(""),
         description="Password of the first administrator, `admin`. Unset: the pages for operators answer on "
         "loopback only, with a password printed at the first start.",
     )
+    login_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]{0,60}$",
+        description="Header in which a proxy that logs people in says who it is, such as `X-Forwarded-User`. Believed "
+        "only from `LOGIN_PROXIES`.",
+    )
+    login_proxies: str = Field(
+        "",
+        description="Comma-separated addresses or networks (`10.0.0.0/8`) of the proxies whose `LOGIN_HEADER` is "
+        "believed.",
+    )
+    login_role: Literal["", "viewer", "operator", "admin"] = Field(
+        "",
+        description="Role of people such a proxy names who are not among the users. Unset: they are not let in; "
+        "those who are among the users have the role written there.",
+    )
+    semantic_scholar_key: SecretStr = Field(
+        SecretStr(""),
+        description="Optional. With it Semantic Scholar is asked for citations, venues and DOIs, 500 papers a request.",
+    )
+    openalex_key: SecretStr = Field(
+        SecretStr(""),
+        description="Optional. With it OpenAlex is asked for institutions, ORCID, venues and retractions.",
+    )
+    catalogues_contact: str = Field(
+        "",
+        description="Optional. A mail address; with it Crossref and DataCite are asked where papers were published, "
+        "and told whom to write to.",
+    )
+    openreview_user: str = Field("", description="Optional. With the password OpenReview is asked for decisions.")
+    openreview_password: SecretStr = Field(SecretStr(""), description="Password of `OPENREVIEW_USER`.")
     contact: str = Field(
         "", description="Mail address or page put into the User-Agent, so that upstreams can reach you."
     )
@@ -97,7 +193,15 @@ class Settings(BaseSettings):
     arxiv_rss_url: str = Field("https://rss.arxiv.org", description="arXiv RSS.")
     arxiv_oai_url: str = Field("https://oaipmh.arxiv.org/oai", description="arXiv OAI-PMH.")
     github_api_url: str = Field("https://api.github.com", description="GitHub REST and GraphQL.")
+    github_url: str = Field("https://github.com", description="GitHub's pages: feeds of releases.")
+    gitlab_url: str = Field("https://gitlab.com", description="GitLab.")
+    codeberg_url: str = Field("https://codeberg.org", description="Codeberg.")
     biorxiv_url: str = Field("https://api.biorxiv.org", description="The API of bioRxiv and medRxiv.")
+    semantic_scholar_url: str = Field("https://api.semanticscholar.org", description="Semantic Scholar.")
+    openalex_url: str = Field("https://api.openalex.org", description="OpenAlex.")
+    crossref_url: str = Field("https://api.crossref.org", description="Crossref.")
+    datacite_url: str = Field("https://api.datacite.org", description="DataCite.")
+    openreview_url: str = Field("https://api2.openreview.net", description="OpenReview's API 2.")
 
     fetch_deadline_s: float = Field(60, ge=1, le=600, description="Longest a whole fetch may take.")
     fetch_max_mb: int = Field(64, ge=1, le=1024, description="Largest body accepted, after decompression.")
@@ -120,6 +224,9 @@ class Settings(BaseSettings):
     tick_s: float = Field(10, gt=0, le=3600, description="How often the schedule adds what has become due.")
     concurrency: int = Field(4, ge=1, le=256, description="Work done at the same time in one process.")
     repo_recheck: bool = Field(True, description="Whether repositories are read again as time goes by.")
+    paper_recheck: bool = Field(
+        True, description="Whether young papers are looked at again for what comes late: votes, comments, models, code."
+    )
     backfill_days: int = Field(
         14, ge=0, le=365, description="How many missed days are fetched by themselves from sources with a past."
     )
@@ -128,6 +235,9 @@ class Settings(BaseSettings):
     )
     documents_keep_days: int = Field(
         90, ge=1, le=36_500, description="How long the bytes of fetched documents are kept for a replay."
+    )
+    audit_keep_days: int = Field(
+        400, ge=1, le=36_500, description="How long the audit of acts of persons and programs is kept."
     )
     jobs_keep_days: int = Field(30, ge=1, le=36_500, description="How long finished jobs stay listed.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
@@ -144,8 +254,16 @@ class Settings(BaseSettings):
         "arxiv_rss_url",
         "arxiv_oai_url",
         "github_api_url",
+        "github_url",
+        "gitlab_url",
+        "codeberg_url",
         "slack_api_url",
         "biorxiv_url",
+        "semantic_scholar_url",
+        "openalex_url",
+        "crossref_url",
+        "datacite_url",
+        "openreview_url",
     )
     @classmethod
     def _web_address(cls, value: str) -> str:
@@ -153,6 +271,23 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"{value!r} is not a web address; write it as https://host or http://host:port")
         return value.rstrip("/")
+
+    @field_validator("catalogues_contact")
+    @classmethod
+    def _mail_address(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", value):
+            raise ValueError(f"{value!r} is not a mail address; write it as papers@example.org")
+        return value
+
+    @field_validator("login_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in filter(None, (one.strip() for one in value.split(","))):
+            try:
+                ip_network(part, strict=False)
+            except ValueError:
+                raise ValueError(f"{part!r} is not an address or a network; write it as 10.0.0.0/8") from None
+        return value
 
     @field_validator("home")
     @classmethod
@@ -179,9 +314,34 @@ class Settings(BaseSettings):
         return url
 
     @property
+    def template_folder(self) -> Path:
+        """Where templates may be that stand in for ours."""
+        return (self.templates or self.home / "templates").expanduser().absolute()
+
+    @property
     def outbox(self) -> Path:
         """Where messages go when there is no mail server."""
         return self.home / "outbox"
+
+    def dkim_keys(self) -> str:
+        """The private keys that sign, one PEM after the other; raises `OSError` for a file that cannot be read."""
+        given = self.dkim_key.get_secret_value()
+        files = [Path(name.strip()).expanduser() for name in self.dkim_key_file.split(",") if name.strip()]
+        return "\n".join([*([given] if given else []), *(path.read_text("ascii", "replace") for path in files)])
+
+    @field_validator("code_hosts")
+    @classmethod
+    def _hosts_of_code(cls, value: str) -> str:
+        for entry in filter(None, (one.strip() for one in value.split(","))):
+            if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+=(gitlab|forgejo)", entry.lower()):
+                raise ValueError(f"{entry!r} is no host of code; write it as git.example.org=gitlab or =forgejo")
+        return value.lower()
+
+    @property
+    def software_of_host(self) -> dict[str, str]:
+        """The hosts of `code_hosts`, each with `gitlab` or `forgejo`."""
+        entries = (one.strip().partition("=") for one in self.code_hosts.split(","))
+        return {host: software for host, _, software in entries if host}
 
     @property
     def private_hosts(self) -> frozenset[str]:
@@ -201,6 +361,17 @@ class Settings(BaseSettings):
         if "@" in contact and not contact.startswith("mailto:"):
             contact = f"mailto:{contact}"
         return f"Broadsheet/{number} (+{contact})"
+
+    def secret_values(self) -> list[str]:
+        """Values that must never be printed or kept anywhere."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        hidden = [one.get_secret_value() for one in values if isinstance(one, SecretStr) and one.get_secret_value()]
+        addresses = [text for text in (*hidden, self.database_url, self.broker_url) if "://" in text]
+        for text in addresses:  # an error may quote the password in an address without the address
+            with suppress(ValueError):
+                password = urlsplit(text).password or ""
+                hidden += {one for one in (password, unquote(password)) if one}
+        return hidden
 
     def signing_key(self) -> str:
         """The secret key; made once, readable by the owner only, when none is set."""

@@ -9,30 +9,39 @@ from __future__ import annotations
 import random
 import secrets
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from config.catalogue import SHIPPED, Catalogue, load_catalogue
 from config.settings import Settings
 from services.channels import Channel
+from services.channels.apprise import AppriseChannel
+from services.channels.dkim import Signature, load_signatures
 from services.channels.email import SmtpChannel
+from services.channels.mime import sender
 from services.channels.outbox_folder import OutboxFolder
 from services.channels.slack import SlackWebhook
+from services.channels.slack_bot import SlackBot
+from services.channels.smtp_servers import SmtpServers
+from services.channels.smtp_url import split_smtp_urls
 from services.channels.webhook import Webhook
 from services.domain.errors import InvalidInput, LeaseLost, RateLimited, UpstreamUnavailable
 from services.domain.feeds import FeedRequest, UpstreamUrls
 from services.domain.jobs import Claim, Hint, NewJob
-from services.storage import jobs, notices, service
+from services.storage import jobs, notices, quotas, service
+from services.storage.clock import clock_of, host_time
 from services.storage.engine import make_engine, reading, writing
-from services.upstreams.headers import parse_allowance
+from services.upstreams.headers import parse_quota
 from services.upstreams.http import Fetched, HttpClient, NotModified, Validators
 
 log = structlog.get_logger(__name__)
@@ -40,6 +49,10 @@ log = structlog.get_logger(__name__)
 LONGEST_WAIT_AT_GATE = timedelta(seconds=5)
 """A worker stands at a gate this long at most; beyond it the job is handed back and other work done meanwhile."""
 
+
+HOLD_GATE, KEEP_GATE_EVERY_S = timedelta(seconds=15), 5.0
+"""Who is alone inside a gate holds it for so long, and says so again that often: a killed one keeps others out no
+longer, however long a call may take."""
 
 RESERVE = 5
 """Calls left of a host's allowance at which we stop by ourselves until it is filled up again."""
@@ -83,7 +96,8 @@ class Runtime:
     engine: Engine
     http: HttpClient
     channels: Mapping[str, Channel]
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], datetime] = host_time
+    """The database's: see `storage.clock`."""
     sleep: Callable[[float], None] = time.sleep
     publish: Callable[[Sequence[Hint]], None] = no_hints
     checkpoint: Callable[[str], None] = pass_by
@@ -100,9 +114,11 @@ class Runtime:
             max_body_bytes=settings.fetch_max_mb * 1024 * 1024,
             allowed_private_hosts=settings.private_hosts,
         )
+        engine = make_engine(settings.database, pool_size=settings.concurrency + 4)
         return cls(
             settings=settings,
-            engine=make_engine(settings.database, pool_size=settings.concurrency + 4),
+            engine=engine,
+            clock=clock_of(engine),
             http=http,
             channels=_channels(settings, http),
             worker=f"{socket.gethostname()}",
@@ -163,19 +179,47 @@ class Runtime:
         s = self.settings
         return UpstreamUrls(
             hf=s.hf_url, arxiv_api=s.arxiv_api_url, arxiv_rss=s.arxiv_rss_url, arxiv_oai=s.arxiv_oai_url,
-            github_api=s.github_api_url, biorxiv=s.biorxiv_url,
+            github_api=s.github_api_url, github=s.github_url,
+            gitlab=s.gitlab_url, codeberg=s.codeberg_url, biorxiv=s.biorxiv_url,
         )  # fmt: skip
 
-    def get(self, request: FeedRequest, validators: Validators | None = None) -> Fetched | NotModified:
+    def get(
+        self, request: FeedRequest, validators: Validators | None = None, *, expect_statuses: Collection[int] = ()
+    ) -> Fetched | NotModified:
         """One GET through the host's gate. A host that says "not now" closes its gate for everybody, and so does one
-        that says that next to nothing is left of our allowance."""
+        that says that our share of its allowance is spent. `expect_statuses` as in `HttpClient.get`."""
         with self.gate(request.gate, request.interval_s, alone=request.alone):
-            answer = self.http.get(request.url, validators=validators, headers=dict(request.headers))
-        left = parse_allowance(answer.headers)
-        if left is not None and left.remaining <= RESERVE:
-            log.info("gate.allowance_spent", gate=request.gate, left=left.remaining, resets_in=left.resets_in)
-            self.close_gate(request.gate, left.resets_in)
+            self.spend(request.gate)
+            answer = self.http.get(
+                request.url, validators=validators, headers=dict(request.headers), expect_statuses=expect_statuses
+            )
+        left = parse_quota(answer.headers, now=self.now())
+        if left is not None:
+            with self.writing() as session:
+                quotas.record(session, request.gate, left, now=self.now(), settled=1)
+            if left.remaining <= max(RESERVE, left.limit - quotas.usable(left.limit, self.settings.quota_share)):
+                log.info("gate.allowance_spent", gate=request.gate, left=left.remaining, resets_at=left.reset_at)
+                self.close_gate(request.gate, left.reset_at - self.now())
         return answer
+
+    def spend(self, name: str, calls: int = 1, *, assumed: tuple[int, timedelta] | None = None) -> None:
+        """Put calls on the account of an allowance before they are made.
+
+        `RateLimited` when they would go beyond the share of it that is ours (`quota_share`). `assumed` is limit and
+        window of an allowance of which its host has told nothing yet; without it, an unknown one has no end.
+        """
+        with self.reading() as session:
+            if assumed is None and not quotas.is_known(session, name, now=self.now()):
+                return
+        with self.writing() as session:
+            now = self.now()
+            again_at = quotas.spend(
+                session, name, calls=calls, share=self.settings.quota_share, now=now, assumed=assumed
+            )
+        if again_at is not None:
+            raise RateLimited(
+                f"our share of what {name} allows is spent until {again_at:%H:%M:%S} UTC", retry_after=again_at - now
+            )
 
     @contextmanager
     def gate(self, name: str, interval_s: float = 0.0, *, alone: bool = False) -> Iterator[None]:
@@ -190,7 +234,8 @@ class Runtime:
         alone = alone or failures >= service.BREAKER_AFTER  # a host that was silent is tried by one caller
         silent = False
         try:
-            yield
+            with self._keeping(name, holder) if alone else nullcontext():
+                yield
         except RateLimited as error:
             self.close_gate(name, error.retry_after)
             raise
@@ -205,6 +250,27 @@ class Runtime:
                     service.leave_gate(session, name, holder=holder, free_at=answered_at + interval)
             if silent or failures:
                 self._heard(name, silent)
+
+    @contextmanager
+    def _keeping(self, name: str, holder: str) -> Iterator[None]:
+        """Say again and again that we are still inside, so that whoever waits for a dead one need not wait long."""
+        left = threading.Event()
+
+        def keep() -> None:
+            while not left.wait(KEEP_GATE_EVERY_S):
+                try:
+                    with writing(self.engine) as session:
+                        service.keep_gate(session, name, holder=holder, until=self.now() + HOLD_GATE)
+                except SQLAlchemyError as error:  # who cannot be told of us cannot ask for the gate either
+                    log.warning("gate.not_kept", gate=name, error=str(error).splitlines()[0])
+
+        keeper = threading.Thread(target=keep, name=f"gate-{name}", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            left.set()
+            keeper.join()
 
     def _heard(self, name: str, silent: bool) -> None:
         """Count a host's silences, and tell of one that has fallen silent, or answers again."""
@@ -222,8 +288,7 @@ class Runtime:
 
     def _enter_gate(self, name: str, interval: timedelta, holder: str, alone: bool) -> int:
         """Go in, and learn how often the host has been silent lately."""
-        patient = timedelta(seconds=self.settings.fetch_deadline_s + 5)
-        hold = patient if alone else timedelta(0)
+        hold = HOLD_GATE if alone else timedelta(0)
         deadline = self.now() + LONGEST_WAIT_AT_GATE
         if not interval and not alone:
             # Nothing is kept from anybody by going in: a look that the gate stands open will do, and writes nothing.
@@ -234,7 +299,7 @@ class Runtime:
             with writing(self.engine) as session:
                 now = self.now()
                 failures, again_at = service.try_gate(
-                    session, name, interval=interval, now=now, holder=holder, hold=hold, probe=patient
+                    session, name, interval=interval, now=now, holder=holder, hold=hold, probe=HOLD_GATE
                 )
             if again_at is None:
                 return failures
@@ -268,6 +333,8 @@ class Runtime:
             return self.channels["outbox"]
         if target == "outbox":
             return self.channels["outbox"]
+        if name == "slack" and "/" not in target:
+            return self.channels["slack_bot"]
         if name not in self.channels:
             raise InvalidInput(f"there is no channel {name!r}; there are: {', '.join(sorted(self.channels))}")
         return self.channels[name]
@@ -286,9 +353,27 @@ def _channels(settings: Settings, http: HttpClient) -> dict[str, Channel]:
     channels: dict[str, Channel] = {
         "outbox": OutboxFolder(settings.outbox, settings.mail_from),
         "slack": SlackWebhook(http),
+        "slack_bot": SlackBot(http, settings.slack_api_url, settings.slack_token.get_secret_value()),
         "webhook": Webhook(http, settings.signing_key()),
+        "apprise": AppriseChannel(allowed_hosts=settings.private_hosts),
     }
-    smtp = settings.smtp_url.get_secret_value()
-    if smtp:
-        channels["email"] = SmtpChannel(smtp, settings.mail_from)
+    urls = split_smtp_urls(settings.smtp_url.get_secret_value())
+    if urls:
+        signatures = dkim_signatures(settings)
+        servers = [SmtpChannel(url, settings.mail_from, signatures=signatures) for url in urls]
+        channels["email"] = servers[0] if len(servers) == 1 else SmtpServers(servers)
     return channels
+
+
+def dkim_signatures(settings: Settings) -> tuple[Signature, ...]:
+    """What mails are signed with; none where no selector is set. Raises `InvalidInput` for keys that cannot be used."""
+    if not settings.dkim_selector:
+        if settings.dkim_key_file or settings.dkim_key.get_secret_value():
+            raise InvalidInput("DKIM: a key is set and no selector; set BROADSHEET_DKIM_SELECTOR, such as news2026")
+        return ()
+    try:
+        keys = settings.dkim_keys()
+    except OSError as error:
+        raise InvalidInput(f"DKIM: the key file {error.filename} cannot be read: {error.strerror or error}") from error
+    domain = settings.dkim_domain or sender(settings.mail_from).domain
+    return load_signatures(domain, settings.dkim_selector, keys)

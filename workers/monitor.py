@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,13 +21,26 @@ from services.storage import jobs, service
 
 log = structlog.get_logger(__name__)
 
+HOSTS_OWN = 0xEFFFFFFC
+"""The number Linux gives to the first of its name spaces for processes."""
+
 BEAT_S = 10
 """How often a process says that it is alive."""
 
 
 def process_name(role: str) -> str:
     """A name no other live process has: host, pid and role."""
-    return f"{socket.gethostname()}:{os.getpid()}:{role}"
+    return f"{_place()}:{os.getpid()}:{role}"
+
+
+def _place() -> str:
+    """Where a pid means what it means here: the host, and the container where there is one. Two containers may go by
+    the same host name, and neither sees the other's processes."""
+    try:
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        space = HOSTS_OWN
+    return socket.gethostname() + (f"/{space}" if space != HOSTS_OWN else "")
 
 
 class Loop:
@@ -67,7 +81,7 @@ class Loop:
 
 
 def heartbeat(rt: Runtime, role: str, *, slots: int) -> Loop:
-    """A loop that records that this process is alive."""
+    """A loop that records that this process is alive, and sees whether others of its host are not."""
     started_at = rt.now()
     row = {
         "name": process_name(role), "role": role, "host": socket.gethostname(), "pid": os.getpid(),
@@ -78,6 +92,7 @@ def heartbeat(rt: Runtime, role: str, *, slots: int) -> Loop:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         with rt.writing() as session:
             service.beat(session, {**row, "seen_at": rt.now(), "memory_mb": round(memory, 1)})
+        recover(rt)
 
     return Loop(f"heartbeat-{role}", step, BEAT_S)
 
@@ -112,7 +127,7 @@ def recover(rt: Runtime) -> int:
 def _is_dead(worker: str) -> bool:
     host, _, rest = worker.partition(":")
     pid = rest.partition(":")[0]
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != _place() or not pid.isdigit():
         return False
     if int(pid) == os.getpid():
         return False

@@ -8,8 +8,9 @@ never will, DeliveryUnknown when nobody can say.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from services.domain.deliveries import Part
 from services.domain.messages import Message, Receipt
 
 
@@ -31,6 +32,32 @@ class Channel(Protocol):
         `commit_intent` is called once, right before the step that cannot be taken back; what it raises comes
         out of `send`, and then nothing was sent.
         """
+        ...
+
+
+class Progress(Protocol):
+    """What one delivery has done so far, kept over all its tries."""
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """The parts that have been begun, by name."""
+        ...
+
+    def intend(self, part: str, via: str = "") -> None:
+        """Commit that `part` is about to leave (through `via`): right before the step that cannot be taken back."""
+        ...
+
+    def taken(self, part: str, receipt: str) -> None:
+        """Commit that the other side took `part`, in its words."""
+        ...
+
+
+@runtime_checkable
+class PartedChannel(Protocol):
+    """A way out that has to know what earlier tries did: a message of several parts, or one of several servers."""
+
+    def send_parts(self, message: Message, to: str, key: str, progress: Progress) -> Receipt:
+        """As `Channel.send`, going on from where `progress` says an earlier try ended."""
         ...
 
 

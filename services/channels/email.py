@@ -18,19 +18,20 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.channels import no_intent
+from services.channels.dkim import Signature, sign
 from services.channels.mime import build_mime, sender
 from services.channels.smtp_url import SmtpServer, parse_smtp_url
 from services.domain.errors import DeliveryDeferred, DeliveryRefused, DeliveryUnknown
 from services.domain.messages import Message, Receipt
 from services.domain.text import clean
 
-__all__ = ["SmtpChannel", "build_mime"]
+__all__ = ["NotReached", "SmtpChannel", "build_mime"]
 
 _IDLE_S = 30.0
 """Connections unused for longer are opened anew: servers and firewalls drop them, some without a word."""
@@ -54,12 +55,16 @@ class _Stale(Exception):
     """A reused connection turned out to be dead before anything was sent."""
 
 
+class NotReached(DeliveryDeferred):
+    """The server was not reached, or not to be spoken with, before it was asked to take anything: another may be."""
+
+
 class SmtpChannel:
     """Sends mail through one server; each thread keeps its own connection and reuses it.
 
     `url` as in `parse_smtp_url`; `mail_from` is `Name <address>`. `timeout_s` bounds each step on the socket,
     `accept_timeout_s` (default the same) the wait for the answer to the dot, where impatience makes doubles.
-    `tls` replaces the default context, which verifies certificates and host names.
+    `tls` replaces the default context, which verifies certificates and host names; `signatures` are put on each mail.
     """
 
     name = "email"
@@ -74,6 +79,7 @@ class SmtpChannel:
         accept_timeout_s: float | None = None,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        signatures: Sequence[Signature] = (),
     ) -> None:
         self._server: SmtpServer = parse_smtp_url(url)
         self._mail_from = mail_from
@@ -83,7 +89,12 @@ class SmtpChannel:
         self._local_hostname = local_hostname
         self._tls = tls
         self._clock = clock
+        self._signatures = tuple(signatures)
         self._local = threading.local()
+
+    def __str__(self) -> str:
+        """The server, `host:port`."""
+        return str(self._server)
 
     def send(
         self,
@@ -94,7 +105,7 @@ class SmtpChannel:
         commit_intent: Callable[[], None] = no_intent,
     ) -> Receipt:
         """Hand the mail in; see `channels.Channel.send`. The Message-ID stands for `key`."""
-        data = build_mime(message, self._mail_from, to)
+        data = sign(build_mime(message, self._mail_from, to), self._signatures, at=message.date)
         try:
             connection = self._begin(to, len(data))
         except _Stale:
@@ -138,6 +149,8 @@ class SmtpChannel:
                 return smtp
             if step == "DATA" or not 200 <= code < 300:
                 self._reset(held, code)
+                if code == _CLOSING:
+                    raise NotReached(f"{self._server} at {step}: {code} {_words(reply)}", code=_code(code, reply))
                 raise _failure(f"{self._server} at {step}", code, reply)
         raise AssertionError("DATA always ends the loop")
 
@@ -146,14 +159,14 @@ class SmtpChannel:
             return ask()
         except smtplib.SMTPResponseException as error:
             self.close()
-            raise DeliveryDeferred(
+            raise NotReached(
                 f"{self._server} at {step}: {_words(error.smtp_error)}", code=str(error.smtp_code)
             ) from error
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             if not held.fresh:
                 raise _Stale from error
-            raise DeliveryDeferred(f"{self._server} at {step}: connection lost ({error})") from error
+            raise NotReached(f"{self._server} at {step}: connection lost ({error})") from error
 
     def _reset(self, held: _Open, code: int) -> None:
         """Make the connection ready for the next recipient, or drop it."""
@@ -188,36 +201,36 @@ class SmtpChannel:
             smtp = self._greeted()
             if server.security == "starttls":
                 if not smtp.has_extn("starttls"):
-                    raise DeliveryDeferred(
+                    raise NotReached(
                         f"{server} offers no STARTTLS; without it nothing is sent. Check BROADSHEET_SMTP_URL."
                     )
                 code, reply = smtp.starttls(context=self._context())
                 if code != 220:
-                    raise DeliveryDeferred(f"{server} at STARTTLS: {code} {_words(reply)}", code=str(code))
+                    raise NotReached(f"{server} at STARTTLS: {code} {_words(reply)}", code=str(code))
                 smtp.ehlo_or_helo_if_needed()
             if server.user is not None:
                 smtp.login(server.user, server.password)
-        except DeliveryDeferred:
+        except NotReached:
             _hang_up(smtp)
             raise
         except smtplib.SMTPAuthenticationError as error:
             _hang_up(smtp)
-            raise DeliveryDeferred(
+            raise NotReached(
                 f"{server} does not take our user and password: {_words(error.smtp_error)}",
                 code=_code(error.smtp_code, error.smtp_error),
             ) from error
         except smtplib.SMTPResponseException as error:
             _hang_up(smtp)
-            raise DeliveryDeferred(
+            raise NotReached(
                 f"{server} at the greeting: {_words(error.smtp_error)}",
                 code=_code(error.smtp_code, error.smtp_error),
             ) from error
         except ssl.SSLError as error:
             _hang_up(smtp)
-            raise DeliveryDeferred(f"{server}: no trusted encrypted connection ({error})") from error
+            raise NotReached(f"{server}: no trusted encrypted connection ({error})") from error
         except (OSError, smtplib.SMTPException) as error:
             _hang_up(smtp)
-            raise DeliveryDeferred(f"{server}: no connection ({error})") from error
+            raise NotReached(f"{server}: no connection ({error})") from error
         return smtp
 
     def _greeted(self) -> smtplib.SMTP:

@@ -1,14 +1,17 @@
-"""Where mail is handed in, read from one URL; a password never travels unencrypted."""
+"""Where mail is handed in, read from one URL or several; a password never travels unencrypted."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from services.domain.errors import InvalidInput
 
 _PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+# What follows says that a URL has ended: a password may hold commas.
+_BETWEEN = re.compile(r"[\s,]+(?=(?:smtp|smtps|smtp\+starttls)://)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,11 @@ class SmtpServer:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+def split_smtp_urls(text: str) -> list[str]:
+    """The URLs in a setting, parted by spaces or commas, in the order in which they are tried."""
+    return [url for url in _BETWEEN.split(text.strip()) if url]
 
 
 def parse_smtp_url(url: str) -> SmtpServer:

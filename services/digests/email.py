@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import css_inline
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.digests import words
 from services.digests.entries import Page
+from services.digests.overrides import Templates, templates_of
 from services.domain.text import excerpt
 
 MAX_HTML_BYTES = 95_000
@@ -27,20 +28,24 @@ class Plan:
     shown: int
 
 
-def render_html(page: Page, subject: str, *, limit: int = MAX_HTML_BYTES) -> tuple[str, Plan]:
+def render_html(
+    page: Page, subject: str, *, limit: int = MAX_HTML_BYTES, folder: Path | None = None
+) -> tuple[str, Plan]:
     """The page as HTML of at most `limit` bytes (UTF-8, styles inlined), and what of it was printed.
 
-    Should the frame alone pass the limit, the frame is what comes back.
+    `folder` may hold templates that stand in for ours. Should the frame alone pass the limit, the frame is what comes
+    back. Raises `BrokenTemplate` for a template of theirs that cannot be used.
     """
+    templates = templates_of(folder)
     plans = _plans(len(page.entries))
     low, high = 0, len(plans) - 1
-    html = _render(page, subject, plans[0])
+    html = _render(templates, page, subject, plans[0])
     if _fits(html, limit):
         return html, plans[0]
-    best = _render(page, subject, plans[-1])
+    best = _render(templates, page, subject, plans[-1])
     while low + 1 < high:
         middle = (low + high) // 2
-        html = _render(page, subject, plans[middle])
+        html = _render(templates, page, subject, plans[middle])
         if _fits(html, limit):
             high, best = middle, html
         else:
@@ -58,40 +63,24 @@ def _fits(html: str, limit: int) -> bool:
     return len(html.encode()) <= limit
 
 
-def _render(page: Page, subject: str, plan: Plan) -> str:
-    html = (
-        _templates()
-        .get_template("edition.html.j2")
-        .render(
-            page=page,
-            subject=subject,
-            preheader=_preheader(page, plan.shown),
-            tally="" if page.quiet else words.plural(plan.shown, "paper"),
-            summary=page.summary_of(plan.shown),
-            full_entries=page.entries[: plan.full],
-            brief_entries=page.entries[plan.full : plan.shown],
-            more=page.more(plan.shown),
-        )
-    )
-    return _inliner().inline(html)
+def values_of(page: Page, subject: str, plan: Plan) -> dict[str, object]:
+    """What a template is given."""
+    return {
+        "page": page, "subject": subject, "preheader": _preheader(page, plan.shown),
+        "tally": "" if page.quiet else words.plural(plan.shown, "paper"), "summary": page.summary_of(plan.shown),
+        "full_entries": page.entries[: plan.full], "brief_entries": page.entries[plan.full : plan.shown],
+        "more": page.more(plan.shown),
+    }  # fmt: skip
+
+
+def _render(templates: Templates, page: Page, subject: str, plan: Plan) -> str:
+    return _inliner().inline(templates.render("edition.html.j2", values_of(page, subject, plan)))
 
 
 def _preheader(page: Page, shown: int) -> str:
     """What an inbox shows after the subject, which already names the first paper."""
     following = " · ".join(entry.title for entry in page.entries[1:4])
     return excerpt(following or page.summary_of(shown), 150)
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("services.digests"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from services.digests import words
 from services.domain.digests import CodeFacts, EditionItem, EditionView, SourceStatus
@@ -26,6 +26,7 @@ _REPOS = 2
 _SINCE = 6
 _SINCE_TEXT = 200
 _ACTIONS = 6
+_SAID = {"more": "more like this", "less": "less like this"}
 _MAILTO = re.compile(r"mailto:[A-Za-z0-9.!#$&'*+/=^_`{|}~?@%-]+")
 _TROUBLED = frozenset({"partial", "late", "stale", "failed"})
 
@@ -48,6 +49,8 @@ class CodeLine:
     """`★ 412 (+180/24 h)`, or empty."""
     facts: tuple[str, ...]
     archived: bool
+    label: str = "CODE"
+    """CODE, MODEL, DATA SET, SPACE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class Entry:
     code: tuple[CodeLine, ...]
     extras: tuple[str, ...]
     actions: tuple[Link, ...]
+    feedback: tuple[Link, ...]
+    """What the reader may say of it: save, more, less, mute, snooze."""
     stars: str
     """`★ 412` of the first repository, or empty."""
 
@@ -139,7 +144,7 @@ def make_page(view: EditionView) -> Page:
         cadence=_cadence(view),
         more_url=more_url,
         links=_links((see_all, view.all_url), ("feed", view.feed_url), ("in the browser", view.web_url)),
-        controls=_links(("Change", view.preferences_url), ("Pause", view.pause_url))
+        controls=_links(("Saved", view.saved_url), ("Change", view.preferences_url), ("Pause", view.pause_url))
         + _unsubscribe(view.unsubscribe_url),
         since=_since(view),
     )
@@ -168,6 +173,8 @@ def _name(view: EditionView) -> str:
 def _summary(view: EditionView, matched: int, considered: int, incomplete: bool) -> str:
     query = plain(view.query, _QUERY)
     total = words.plural(considered, "new paper")
+    if view.since_date is not None:
+        total += f" since {words.day(view.since_date, today=view.edition_date)}"
     searched = "your search" if _query_line(view) else f"“{query}”"
     if not view.items:
         so_far = " so far" if incomplete else ""
@@ -232,11 +239,16 @@ def _cadence(view: EditionView) -> str:
 
 def _entry(number: int, item: EditionItem, view: EditionView) -> Entry:
     sentence, label = _sentence(item)
-    code = tuple(_code(facts, view.composed_at) for facts in item.code[:_REPOS])
+    shown = item.artifacts[:_REPOS]
+    code = (
+        *(_code(facts, view.composed_at) for facts in item.code[:_REPOS]),
+        *(_artifact(facts, view.composed_at) for facts in shown),
+    )
+    kinds = [facts.kind for facts in shown]
     extras = tuple(
-        words.plural(n, noun)
+        words.plural(n - kinds.count(noun), f"more {noun}" if noun in kinds else noun)
         for n, noun in ((item.models, "model"), (item.datasets, "dataset"), (item.spaces, "space"))
-        if n > 0
+        if n > kinds.count(noun)
     )
     if len(item.code) > _REPOS:
         extras = (f"{words.plural(len(item.code) - _REPOS, 'more repository', 'more repositories')}", *extras)
@@ -255,6 +267,7 @@ def _entry(number: int, item: EditionItem, view: EditionView) -> Entry:
         code=code,
         extras=extras,
         actions=_actions(item),
+        feedback=_links(*((_SAID.get(act, act), url) for act, url in item.feedback)),
         stars=f"★ {words.count(first.stars)}" if first is not None and first.stars is not None else "",
     )
 
@@ -289,6 +302,7 @@ def _meta(item: EditionItem, view: EditionView) -> tuple[str, ...]:
         ", ".join(filter(None, (plain(category, 24) for category in item.categories[:3]))),
         f"▲ {words.count(item.upvotes)}" if item.upvotes else "",
         words.plural(item.comments_count, "comment") if item.comments_count and item.comments_count > 0 else "",
+        plain(item.team_votes, 60),
         "no code yet" if awaited else "",
     ]
     return tuple(filter(None, parts))
@@ -313,6 +327,7 @@ def _code(facts: CodeFacts, now: datetime) -> CodeLine:
         plain(facts.license, 40),
         plain(facts.language, 30),
         f"pushed {words.age(facts.pushed_at, now)}" if facts.pushed_at else "",
+        _release(facts, now),
         "stale" if facts.stale and not facts.archived else "",
         words.evidence(facts.evidence),
         f"checked {words.age(facts.checked_at, now)}" if facts.checked_at else "",
@@ -323,6 +338,39 @@ def _code(facts: CodeFacts, now: datetime) -> CodeLine:
         stars=stars,
         facts=tuple(filter(None, parts)),
         archived=facts.archived,
+    )
+
+
+_NEW_RELEASE = timedelta(days=30)
+
+
+def _release(facts: CodeFacts, now: datetime) -> str:
+    """The newest release, while it is news."""
+    if not facts.release or facts.released_at is None or now - facts.released_at > _NEW_RELEASE:
+        return ""
+    return f"{plain(facts.release, 40)} released {words.age(facts.released_at, now)}"
+
+
+_LABELS = {"model": "MODEL", "dataset": "DATA SET", "space": "SPACE"}
+
+
+def _artifact(facts: CodeFacts, now: datetime) -> CodeLine:
+    """One model, data set or space: `slug ♥ 212 · 48,210 downloads · …`."""
+    parts = (
+        f"{words.count(facts.downloads)} downloads in 30 days" if facts.downloads else "",
+        "gated" if facts.gated else "",
+        plain(facts.license, 40),
+        f"updated {words.age(facts.pushed_at, now)}" if facts.pushed_at else "",
+        words.evidence(facts.evidence),
+        f"checked {words.age(facts.checked_at, now)}" if facts.checked_at else "",
+    )
+    return CodeLine(
+        slug=plain(facts.slug, 100) or "repository",
+        url=safe_url(facts.url),
+        stars=f"♥ {words.count(facts.stars)}" if facts.stars is not None else "",
+        facts=tuple(filter(None, parts)),
+        archived=facts.archived,
+        label=_LABELS.get(facts.kind, "CODE"),
     )
 
 

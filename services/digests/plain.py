@@ -90,7 +90,7 @@ def _full(entry: Entry) -> Iterator[str]:
     if entry.extras:
         yield from _body(" · ".join(entry.extras))
     shown = {entry.url, *(repo.url for repo in entry.code)}
-    yield from _linked(tuple(link for link in entry.actions if link.url not in shown))
+    yield from _linked((*(link for link in entry.actions if link.url not in shown), *entry.feedback))
 
 
 def _brief(entry: Entry) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _body(text: str) -> list[str]:
 def _repo(repo: CodeLine) -> Iterator[str]:
     facts = " · ".join(filter(None, (repo.stars, *repo.facts)))
     archived = " [ARCHIVED]" if repo.archived else ""
-    yield from _body(f"CODE {repo.slug}{archived}" + (f" {facts}" if facts else ""))
+    yield from _body(f"{repo.label} {repo.slug}{archived}" + (f" {facts}" if facts else ""))
     if repo.url:
         yield _INDENT + repo.url
 

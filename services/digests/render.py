@@ -6,10 +6,15 @@ therefore repeats itself exactly, which lets mail stores that know its Message-I
 
 from __future__ import annotations
 
-from services.digests.email import render_html
+from pathlib import Path
+
+from services.digests.email import render_html, values_of
 from services.digests.entries import Page, make_page, plain, safe_mailto
+from services.digests.overrides import templates_of
 from services.digests.plain import render_text
+from services.digests.short import short_form
 from services.digests.slack import slack_payload
+from services.digests.slack_thread import slack_thread
 from services.digests.webhook import webhook_data
 from services.domain.digests import EditionView
 from services.domain.messages import Message
@@ -20,21 +25,31 @@ _MAX_HEADER_URL = 800
 """A List-Unsubscribe line stays whole below SMTP's 998 bytes: folded ones broke signatures on the way."""
 
 
-def render(view: EditionView, *, message_id: str, list_id: str) -> Message:
+def render(view: EditionView, *, message_id: str, list_id: str, folder: Path | None = None) -> Message:
     """The message for `view`: subject, HTML, text, Slack payload, webhook data and mail headers.
+
+    `folder` may hold templates of the operator's own (see `overrides`); `BrokenTemplate` for one that cannot be used.
 
     `message_id` is `<left@right>` and stable for the delivery; `list_id` names the list, such as
     `Daily Papers <daily-papers.example.org>`. The date is the one the edition was composed at.
     """
     page = make_page(view)
     subject = subject_of(page)
-    html, plan = render_html(page, subject)
+    theirs = folder if folder is not None and folder.is_dir() else None
+    html, plan = render_html(page, subject, folder=theirs)
+    own_text = "edition.txt.j2" in templates_of(theirs).replaced
     return Message(
         message_id=message_id,
         subject=subject,
-        text=render_text(page, plan),
+        text=(
+            templates_of(theirs).render("edition.txt.j2", values_of(page, subject, plan))
+            if own_text
+            else render_text(page, plan)
+        ),
         html=html,
         slack=slack_payload(page, subject),
+        thread=slack_thread(page),
+        short=short_form(page),
         data=webhook_data(view),
         date=view.composed_at,
         list_id=list_id,
@@ -46,6 +61,8 @@ def subject_of(page: Page) -> str:
     """The best paper's title and how many more, then the date where it fits, in at most 60 characters."""
     if page.quiet:
         said = f" · {page.short_date}: nothing new" + (" so far" if page.incomplete else "")
+        if page.since:
+            said = f" · {page.short_date}: since you read"
         return excerpt(page.name, MAX_SUBJECT - len(said)) + said
     others = len(page.entries) - 1
     tail = f" + {others}" if others else ""

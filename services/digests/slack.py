@@ -37,15 +37,15 @@ def slack_payload(page: Page, subject: str) -> dict[str, Any]:
     room -= len(_summary(page, len(page.entries))) + _size(since)
     papers: list[dict[str, Any]] = []
     for entry in page.entries[: MAX_BLOCKS - _FRAME_BLOCKS - len(since)]:
-        block = _section(_paper(entry))
+        block = section(_paper(entry))
         room -= _size([block])
         if room < 0:
             break
         papers.append(block)
     rest = _rest(page, len(papers))
-    blocks = [*header[:1], _context(_summary(page, len(papers))), *header[1:], *papers, *since]
+    blocks = [*header[:1], context(_summary(page, len(papers))), *header[1:], *papers, *since]
     if rest:
-        blocks.append(_section(rest))
+        blocks.append(section(rest))
     return {
         "text": escape(excerpt(subject, 300)),
         "blocks": [*blocks, *footer],
@@ -72,7 +72,7 @@ def _header(page: Page) -> list[dict[str, Any]]:
     title = excerpt(f"{page.name} · {page.short_date}", MAX_HEADER)
     blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": title, "emoji": False}}]
     if page.sources:
-        blocks.append(_context(escape(excerpt(" · ".join(source.text for source in page.sources), 900))))
+        blocks.append(context(escape(excerpt(" · ".join(source.text for source in page.sources), 900))))
     return blocks
 
 
@@ -84,7 +84,9 @@ def _paper(entry: Entry) -> str:
     title = link(excerpt(entry.title, 200), entry.url)
     marks = "".join(f" · {escape(mark)}" for mark in entry.marks)
     tail = f" · {entry.stars}" if entry.stars else ""
-    return f"*{entry.number}.* {title}{marks}\nWhy: {escape(excerpt(entry.why, 160))}{tail}"
+    # Links, not buttons: Slack wants every press of a button answered by an app, which a webhook has none of.
+    said = " · ".join(link(each.label, each.url) for each in entry.feedback)
+    return f"*{entry.number}.* {title}{marks}\nWhy: {escape(excerpt(entry.why, 160))}{tail}" + (said and f"\n{said}")
 
 
 def _rest(page: Page, shown: int) -> str:
@@ -96,20 +98,22 @@ def _since(page: Page) -> list[dict[str, Any]]:
     if not page.since:
         return []
     said = "\n".join(f"• {escape(line)}" for line in page.since)
-    return [_section(f"*Since you read*\n{said}")] if len(said) <= MAX_SECTION - 50 else []
+    return [section(f"*Since you read*\n{said}")] if len(said) <= MAX_SECTION - 50 else []
 
 
 def _footer(page: Page) -> list[dict[str, Any]]:
     links: tuple[Link, ...] = page.links + page.controls
     said = " · ".join([f"You get this {escape(page.cadence)}.", *(link(each.label, each.url) for each in links)])
-    return [_context(said if len(said) <= MAX_SECTION else f"You get this {escape(page.cadence)}.")]
+    return [context(said if len(said) <= MAX_SECTION else f"You get this {escape(page.cadence)}.")]
 
 
-def _section(text: str) -> dict[str, Any]:
+def section(text: str) -> dict[str, Any]:
+    """A block of mrkdwn."""
     return {"type": "section", "text": _mrkdwn(text)}
 
 
-def _context(text: str) -> dict[str, Any]:
+def context(text: str) -> dict[str, Any]:
+    """A block of small print."""
     return {"type": "context", "elements": [_mrkdwn(text)]}
 
 

@@ -77,6 +77,7 @@ def _paper(rank: int, item: EditionItem) -> dict[str, Any]:
         "withdrawn": item.withdrawn,
         "late": item.late,
         "code": [_code(facts) for facts in item.code],
+        "artifacts": [_artifact(facts) for facts in item.artifacts],
         "project_urls": [url for url in map(_url, item.project_urls) if url],
         "models": item.models,
         "datasets": item.datasets,
@@ -96,7 +97,24 @@ def _code(facts: CodeFacts) -> dict[str, Any]:
         "license": plain(facts.license, 100) or None,
         "language": plain(facts.language, 100) or None,
         "pushed_at": _time(facts.pushed_at),
+        "release": plain(facts.release, 200) or None,
+        "released_at": _time(facts.released_at),
         "archived": facts.archived,
+        "evidence": plain(facts.evidence, 40) or None,
+        "checked_at": _time(facts.checked_at),
+    }
+
+
+def _artifact(facts: CodeFacts) -> dict[str, Any]:
+    return {
+        "kind": facts.kind,
+        "slug": plain(facts.slug, 200),
+        "url": _url(facts.url),
+        "likes": facts.stars,
+        "downloads": facts.downloads,
+        "gated": facts.gated,
+        "license": plain(facts.license, 100) or None,
+        "updated_at": _time(facts.pushed_at),
         "evidence": plain(facts.evidence, 40) or None,
         "checked_at": _time(facts.checked_at),
     }

@@ -20,7 +20,10 @@ _EVIDENCE = {
     "readme": "its README names the paper",
     "feed": "link from the feed",
 }
-_SCHEMES = {"arxiv": "arXiv", "doi": "DOI", "openreview": "OpenReview", "pmid": "PubMed", "pmcid": "PMC"}
+_SCHEMES = {
+    "arxiv": "arXiv", "doi": "DOI", "openreview": "OpenReview", "pmid": "PubMed", "pmcid": "PMC",
+    "s2": "Semantic Scholar",
+}  # fmt: skip
 
 
 def zone(name: str) -> tzinfo:

@@ -1,7 +1,7 @@
 """Addresses: where an edition may be sent, as a person types it.
 
-`EMAIL`, `slack:URL`, `slack:outbox` and `webhook:URL` become an `Address`; anything that could mean two
-recipients, hide a second header or point a webhook at another host is refused with the reason.
+`EMAIL`, `slack:URL`, `slack:CHANNEL`, `slack:outbox`, `webhook:URL` and `apprise:URL` become an `Address`; anything
+that could mean two recipients, hide a second header or point a webhook at another host is refused with the reason.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from services.domain.text import ascii_host, safe_url
 
 SLACK_HOST = "hooks.slack.com"
 OUTBOX = "outbox"
+CHANNELS = ("email", "slack", "webhook", "apprise")
 
 _MAX_EMAIL = 254
 _MAX_LOCAL = 64
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_APPRISE = re.compile(r"[a-z][a-z0-9+.-]{1,20}://[^\s,\"'<>\\\\]+", re.IGNORECASE)
+_MAX_APPRISE = 1_000
+_SLACK_CHANNEL = re.compile(r"[CGD][A-Z0-9]{8,20}")
 _SLACK_PATH = re.compile(r"/services/[A-Za-z0-9]+/[A-Za-z0-9]+/[A-Za-z0-9]+")
 # IDNA 2003 and 2008 turn these into different domains, that is into different owners' mailboxes.
 _AMBIGUOUS = frozenset("ßς\u200c\u200d")
@@ -30,7 +34,7 @@ _AMBIGUOUS = frozenset("ßς\u200c\u200d")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A way to a reader. `channel` is `email`, `slack` or `webhook`; `target` what the channel sends to."""
+    """A way to a reader. `channel` is `email`, `slack`, `webhook` or `apprise`; `target` what the channel sends to."""
 
     channel: str
     target: str
@@ -50,13 +54,17 @@ def parse_address(value: str, *, allowed_hosts: Iterable[str] = ()) -> Address:
         raise InvalidInput("An address holds no line breaks, control or invisible characters.")
     text = value.strip()
     if not text:
-        raise InvalidInput("An address is needed: EMAIL, slack:URL, slack:outbox or webhook:URL.")
+        raise InvalidInput(
+            "An address is needed: EMAIL, slack:URL, slack:CHANNEL, slack:outbox, webhook:URL or apprise:URL."
+        )
     scheme, colon, rest = text.partition(":")
     match scheme.lower() if colon else "":
         case "slack":
             return Address("slack", _slack_target(rest.strip(), frozenset(h.lower() for h in allowed_hosts)))
         case "webhook":
             return Address("webhook", _webhook_target(rest.strip()))
+        case "apprise":
+            return Address("apprise", _apprise_target(rest.strip()))
         case "http" | "https":
             raise InvalidInput(f"Say what the URL is: slack:{text[:80]} or webhook:{text[:80]}.")
         case _:
@@ -109,6 +117,13 @@ def _mail_domain(domain: str) -> str:
 def _slack_target(text: str, allowed: frozenset[str]) -> str:
     if text.lower() == OUTBOX:
         return OUTBOX
+    if _SLACK_CHANNEL.fullmatch(text):
+        return text
+    if "/" not in text:
+        raise InvalidInput(
+            f"{_shown(text)} is no Slack channel: use its id, such as C012AB3CD (channel name > About > at the "
+            "bottom), with BROADSHEET_SLACK_TOKEN set, or the https address of an incoming webhook."
+        )
     url = _url(text, "slack")
     parts = urlsplit(url)
     if parts.netloc in allowed or (parts.hostname or "") in allowed:
@@ -126,6 +141,16 @@ def _slack_target(text: str, allowed: frozenset[str]) -> str:
 
 def _webhook_target(text: str) -> str:
     return _url(text, "webhook")
+
+
+def _apprise_target(text: str) -> str:
+    # What stands after the scheme is each service's own affair, and mostly its secret: it is not repeated.
+    if not _APPRISE.fullmatch(text) or len(text) > _MAX_APPRISE:
+        raise InvalidInput(
+            "That is no address for Apprise: apprise: and what the service's page in its documentation shows, such as "
+            "apprise:tgram://TOKEN/CHAT, without spaces, commas or quotes."
+        )
+    return text
 
 
 def _url(text: str, kind: str) -> str:

@@ -159,7 +159,7 @@ def _original_id(part: Message | None) -> str:
 
 def _message_id(text: str) -> str:
     found = re.search(r"<[^<>\s]{1,400}@[^<>\s]{1,400}>", text)
-    return found[0] if found else ""
+    return found[0] if found and found[0].isprintable() else ""
 
 
 def _typed_address(field: str) -> str:
@@ -170,7 +170,8 @@ def _typed_address(field: str) -> str:
 
 def _plain_address(text: str) -> str:
     address = parseaddr(text.strip())[1] or text.strip()
-    return address if _ADDRESS.fullmatch(address) else ""
+    # JSON can spell characters that no address holds and no database takes: NUL, half of a pair.
+    return address if _ADDRESS.fullmatch(address) and address.isprintable() else ""
 
 
 # -- webhooks ----------------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def parse_ses(body: bytes) -> tuple[Bounce, ...]:
     """
     data = _object(body)
     if isinstance(data.get("Message"), str):
-        data = _object(data["Message"].encode())
+        data = _object(data["Message"].encode("utf-8", "replace"))
     what = data.get("notificationType") or data.get("eventType")
     message_id = _ses_id(data.get("mail"))
     if what == "Bounce":

@@ -16,7 +16,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from services.domain.errors import InvalidInput
 from services.domain.text import ascii_host
@@ -32,10 +34,11 @@ AMBIGUITIES = ("resend", "hold")
 
 MOVES: Mapping[str, frozenset[str]] = {
     # Trouble before the hand-over (no connection, a refused recipient) leaves `planned` without `sending`.
-    "planned": frozenset({"sending", "deferred", "failed", "suppressed", "expired"}),
+    # unknown: found in a backup that was put back; it may have left after that was made.
+    "planned": frozenset({"sending", "deferred", "failed", "unknown", "suppressed", "expired"}),
     # sending → sending is a second try after a crash; suppressed and expired: found so before that try.
     "sending": frozenset({"sending", "accepted", "deferred", "failed", "unknown", "suppressed", "expired"}),
-    "deferred": frozenset({"sending", "deferred", "failed", "suppressed", "expired"}),
+    "deferred": frozenset({"sending", "deferred", "failed", "unknown", "suppressed", "expired"}),
     # accepted: a person or the channel's own history says that it arrived.
     "unknown": frozenset({"sending", "accepted", "deferred", "failed", "suppressed", "expired"}),
     # A person asks for another try; an accepted delivery is never sent again.
@@ -55,6 +58,34 @@ LIFETIMES: Mapping[str, timedelta] = {
 }
 """How long after its due time an edition is still worth sending: long enough to sit out a mail server's bad
 day, short enough that a restored backup does not send old news."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a delivery that has been begun: the mail, a main message, a reply in its thread."""
+
+    via: str = ""
+    """Through which server, where there are several."""
+    receipt: str | None = None
+    """What the other side said when it took it; `None`: nobody knows whether it did."""
+
+
+def parts_from_json(kept: Mapping[str, Any]) -> dict[str, Part]:
+    """The parts as kept on a delivery's row: `{"main": {"via": "", "receipt": "1732…"}}`."""
+    return {name: Part(str(one.get("via") or ""), one.get("receipt")) for name, one in kept.items()}
+
+
+def parts_to_json(parts: Mapping[str, Part]) -> dict[str, Any]:
+    """The parts as `parts_from_json` reads them."""
+    return {name: {"via": part.via, "receipt": part.receipt} for name, part in parts.items()}
+
+
+def certain_state(state: str, parts: Mapping[str, Part]) -> str:
+    """The state of a delivery by what is known of its parts: one that stopped between two parts, with each that was
+    begun taken, leaves no doubt, and can go on with the next."""
+    if state in {"sending", "unknown"} and parts and all(part.receipt is not None for part in parts.values()):
+        return "deferred"
+    return state
 
 
 def may_move(state: str, to: str) -> bool:

@@ -12,7 +12,16 @@ class CodeFacts:
 
     slug: str
     url: str
+    kind: str = "code"
+    """code, model, dataset, space."""
     stars: int | None = None
+    """Likes, of a model, data set or space."""
+    downloads: int | None = None
+    """In the last 30 days."""
+    gated: bool = False
+    """To be had after its owners' consent only."""
+    release: str | None = None
+    released_at: datetime | None = None
     stars_gained_24h: int | None = None
     stars_gained_7d: int | None = None
     stale: bool = False
@@ -52,15 +61,22 @@ class EditionItem:
     categories: tuple[str, ...] = ()
     upvotes: int | None = None
     comments_count: int | None = None
+    team_votes: str = ""
+    """What members of teams think of it, in words; empty where nobody voted."""
     withdrawn: bool = False
     late: bool = False
     """It should have been in an earlier edition."""
     code: tuple[CodeFacts, ...] = ()
     project_urls: tuple[str, ...] = ()
+    artifacts: tuple[CodeFacts, ...] = ()
+    """Models, data sets and spaces whose facts are known."""
     models: int = 0
+    """How many are linked to, those whose facts are known included."""
     datasets: int = 0
     spaces: int = 0
     feeds: tuple[str, ...] = ()
+    feedback: tuple[tuple[str, str], ...] = ()
+    """What this reader may say of it, as (act, signed link)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +109,8 @@ class EditionView:
     """How many papers matched before the budget."""
     considered: int
     """How many new papers there were in all."""
+    since_date: date | None = None
+    """The day from which papers were looked at, where that is longer ago than usual: after a pause, say."""
     since_you_read: tuple[str, ...] = ()
     """What became of papers this subscription had before, a sentence each, the most telling first."""
     sources: tuple[SourceStatus, ...] = ()
@@ -107,6 +125,7 @@ class EditionView:
     feed_url: str | None = None
     preferences_url: str | None = None
     pause_url: str | None = None
+    saved_url: str | None = None
     unsubscribe_url: str | None = None
     one_click_url: str | None = None
     """RFC 8058 target of the `List-Unsubscribe` header; HTTPS in production."""

@@ -15,10 +15,12 @@ from typing import Any
 
 from services.domain.links import LinkData
 from services.domain.momentum import steady
+from services.domain.repos import ReleaseData
 from services.domain.text import excerpt
 
 KINDS = (
-    "withdrawn", "code_appeared", "new_version", "accepted", "stars_jumped", "license_changed", "repo_archived",
+    "withdrawn", "code_appeared", "new_version", "accepted", "release", "stars_jumped", "license_changed",
+    "repo_archived",
 )  # fmt: skip
 """Every kind of event there is, in the order in which a reader wants to know."""
 
@@ -149,6 +151,31 @@ def repo_events(old: RepoState, new: RepoState) -> tuple[EventData, ...]:
     return tuple(found)
 
 
+def releases_since(
+    listed: Sequence[ReleaseData], *, tag: str | None, at: datetime | None
+) -> tuple[ReleaseData, ...]:
+    """Those of `listed` (newest first) that came after what was known, oldest first.
+
+    What was known is the newest `tag`, or where that is not listed (it was deleted, or there was none) the time `at`
+    which the newest was published, or was looked for. Knowing neither, nothing is after it.
+    """
+    tags = [release.tag for release in listed]
+    if tag is not None and tag in tags:
+        return tuple(reversed(listed[: tags.index(tag)]))
+    if at is None:
+        return ()
+    return tuple(r for r in reversed(listed) if r.published_at is not None and r.published_at > at)
+
+
+def release_event(slug: str, release: ReleaseData) -> EventData:
+    """A repository has a new release; each is told of once."""
+    published = release.published_at.isoformat() if release.published_at else None
+    return EventData(
+        kind="release", key=f"{slug.lower()} {release.tag}",
+        detail={"slug": slug, "tag": release.tag, "url": release.url, "published_at": published},
+    )  # fmt: skip
+
+
 JUMP_24H = 100
 """Stars in a day that are news of themselves."""
 _FACTORS = (2, 5, 10, 20, 50, 100)
@@ -205,6 +232,8 @@ def describe(kind: str, detail: Mapping[str, Any], title: str) -> str:
             return f"v{detail.get('to')} of {name}" + (f" ({', '.join(parts)})" if parts else "")
         case "accepted":
             return f"{name} was accepted: {detail.get('venue')}"
+        case "release":
+            return f"{detail.get('slug')} {detail.get('tag')} was released, code of {name}"
         case "stars_jumped":
             how = f"+{detail['gained_24h']:,} in a day" if "gained_24h" in detail else f"{detail.get('factor')} times"
             return f"{detail.get('slug')} took off: ★ {detail.get('stars'):,} ({how}), code of {name}"

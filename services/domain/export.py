@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.domain.identifiers import paper_url, pdf_url
-from services.domain.links import LinkData
+from services.domain.links import LinkData, standing
+from services.domain.organizations import organizations_of
 from services.domain.papers import PaperFacts, RepoFacts
+from services.domain.text import safe_url
 
 
 def paper_json(paper: PaperFacts) -> dict[str, Any]:
@@ -19,6 +21,7 @@ def paper_json(paper: PaperFacts) -> dict[str, Any]:
         "authors": [author.name for author in paper.authors],
         "authors_count": paper.authors_count if paper.authors_count is not None else (len(paper.authors) or None),
         "organization": paper.organization,
+        "organizations": [one.name for one in organizations_of(paper)],
         "published_at": _time(paper.published_at),
         "updated_at": _time(paper.updated_at),
         "announced_on": paper.announced_on.isoformat() if paper.announced_on else None,
@@ -26,10 +29,12 @@ def paper_json(paper: PaperFacts) -> dict[str, Any]:
         "version": paper.version,
         "comments_count": paper.comments_count,
         "upvotes": paper.upvotes,
+        "citations": paper.citations,
         "categories": list(paper.categories),
         "identifiers": [str(identifier) for identifier in paper.identifiers],
-        "links": [link_json(link) for link in paper.links],
+        "links": [link_json(link) for link in paper.links if safe_url(link.url)],
         "repos": [repo_json(repo) for repo in paper.repos],
+        "artifacts": [artifact_json(one) for one in paper.artifacts],
         "feeds": list(paper.feeds),
         "url": paper_url(paper.key) or None,
         "pdf_url": pdf_url(paper.key),
@@ -43,8 +48,12 @@ def paper_json(paper: PaperFacts) -> dict[str, Any]:
 
 
 def link_json(link: LinkData) -> dict[str, Any]:
-    """One link; `slug` is `owner/name` for code, model, dataset and space, the name for an organization."""
-    return {"url": link.url, "kind": link.kind, "slug": link.slug, "evidence": link.evidence}
+    """One link; `slug` is `owner/name` for code, model, dataset and space, the name for an organization. `standing` is
+    official, claimed or unrelated, by where it was seen (`links.standing`)."""
+    return {
+        "url": link.url, "kind": link.kind, "slug": link.slug, "evidence": link.evidence,
+        "standing": standing(link.evidence),
+    }  # fmt: skip
 
 
 def repo_json(repo: RepoFacts) -> dict[str, Any]:
@@ -61,9 +70,31 @@ def repo_json(repo: RepoFacts) -> dict[str, Any]:
         "description": repo.description,
         "topics": list(repo.topics),
         "pushed_at": _time(repo.pushed_at),
+        "release": repo.release,
+        "released_at": _time(repo.released_at),
         "archived": repo.archived,
         "checked_at": _time(repo.checked_at),
         "evidence": repo.evidence,
+        "standing": standing(repo.evidence),
+    }
+
+
+def artifact_json(one: RepoFacts) -> dict[str, Any]:
+    """A model, data set or space on a hub; `downloads` are those of the last 30 days."""
+    return {
+        "kind": one.kind,
+        "slug": one.slug,
+        "url": one.url,
+        "state": one.state,
+        "likes": one.stars,
+        "downloads": one.downloads,
+        "gated": one.gated,
+        "license": one.license,
+        "tags": list(one.topics),
+        "updated_at": _time(one.pushed_at),
+        "checked_at": _time(one.checked_at),
+        "evidence": one.evidence,
+        "standing": standing(one.evidence),
     }
 
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 from services.domain.errors import InvalidInput
 from services.domain.indexed import Indexed
 from services.domain.queries import Query, parse_query
 from services.domain.text import clean
 
-ACTS = ("save", "more", "less", "mute")
-"""save: kept, and liked; more and less: like this; mute: nothing of this author or topic, ever."""
+ACTS = ("save", "more", "less", "mute", "snooze")
+"""save: kept, and liked; more and less: like this; mute: nothing of this author, feed, category or topic, ever;
+snooze: not now, but (once more) from a day on."""
+
+WITH_TARGET = {"mute": "what to mute", "snooze": "a day to come back on"}
+"""Acts that need to be told something, and what."""
 
 OPPOSITE = {"more": "less", "less": "more", "save": "less"}
 """Saying the one takes the other back."""
+
+LONGEST_SNOOZE = timedelta(days=366)
+
+_MUTES = {"author": 'author:"{}"', "feed": 'feed:"{}"', "category": 'category:"{}"', "topic": '"{}"'}
+MUTE_KINDS = tuple(_MUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +41,14 @@ class Mute:
 
 
 def mute_target(kind: str, value: str) -> str:
-    """What is muted, as a query: `author` a name, `category` an arXiv category, `topic` words in a row.
+    """What is muted, as a query: `author` and `feed` a name, `category` one of arXiv's, `topic` words in a row.
 
     Raises `InvalidInput` for an unknown kind and for a value without words.
     """
-    forms = {"author": 'author:"{}"', "category": 'category:"{}"', "topic": '"{}"'}
-    if kind not in forms:
-        raise InvalidInput(f"{kind[:40]!r} cannot be muted; use one of {', '.join(forms)}")
+    if kind not in _MUTES:
+        raise InvalidInput(f"{kind[:40]!r} cannot be muted; use one of {', '.join(_MUTES)}")
     plain = clean(value, limit=200).replace("\\", " ").replace('"', " ").strip()
-    target = forms[kind].format(plain)
+    target = _MUTES[kind].format(plain)
     if not plain or not parse_query(target).root:
         raise InvalidInput("there is nothing to mute")
     return target
@@ -53,3 +62,42 @@ def mutes_of(targets: Sequence[str]) -> tuple[Mute, ...]:
 def shut_out(paper: Indexed, mutes: Sequence[Mute]) -> str | None:
     """The first reason why a paper is shut out, or `None`."""
     return next((reason for mute in mutes if (reason := mute.shuts_out(paper))), None)
+
+
+# -- snoozes ------------------------------------------------------------------------------------------------------
+
+
+def snooze_target(until: str, today: date) -> str:
+    """The day a snooze ends on, as it is kept. Raises `InvalidInput` for one not within a year after `today`."""
+    try:
+        day = date.fromisoformat(until)
+    except ValueError as error:
+        raise InvalidInput("write the day as 2026-12-01") from error
+    if not today < day <= today + LONGEST_SNOOZE:
+        raise InvalidInput("choose a day after today, within a year from now")
+    return day.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozes:
+    """What a reader has put off, as of their today."""
+
+    held: frozenset[int] = frozenset()
+    """Papers that are not to come yet."""
+    back: Mapping[int, tuple[int, date]] = field(default_factory=dict)
+    """Papers that are to come (once more): how many of their snoozes have ended, and the day of the last."""
+
+
+def snoozes_of(kept: Iterable[tuple[int, str]], had: Collection[tuple[int, int]], today: date) -> Snoozes:
+    """What follows from the snoozes kept, as (paper, day), and from the editions so far, as (paper, snoozes that had
+    ended by then): a paper comes back once for each snooze that has ended, however late the edition."""
+    days: dict[int, list[date]] = {}
+    for paper_id, until in kept:
+        days.setdefault(paper_id, []).append(date.fromisoformat(until))
+    held = frozenset(paper_id for paper_id, own in days.items() if max(own) > today)
+    back: dict[int, tuple[int, date]] = {}
+    for paper_id, own in days.items():
+        ended = [day for day in own if day <= today]
+        if ended and paper_id not in held and all(one != paper_id or n < len(ended) for one, n in had):
+            back[paper_id] = (len(ended), max(ended))
+    return Snoozes(held, back)

@@ -32,6 +32,9 @@ class UpstreamUrls:
     arxiv_rss: str = "https://rss.arxiv.org"
     arxiv_oai: str = "https://oaipmh.arxiv.org/oai"
     github_api: str = "https://api.github.com"
+    github: str = "https://github.com"
+    gitlab: str = "https://gitlab.com"
+    codeberg: str = "https://codeberg.org"
     biorxiv: str = "https://api.biorxiv.org"
 
 

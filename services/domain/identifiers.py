@@ -1,7 +1,8 @@
 """Identifiers: names by which the same paper is known.
 
 Schemes, strongest first: `arxiv` (base id, the version apart), `doi` (lower case; arXiv's own DOIs fold
-into `arxiv`), `openreview` (forum id), `pmid`, `pmcid`, `url` (canonical), `title` (fingerprint).
+into `arxiv`), `openreview` (forum id), `pmid`, `pmcid`, `s2` (Semantic Scholar's corpus id), `url` (canonical),
+`title` (fingerprint).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ __all__ = [
     "title_fingerprint",
 ]
 
-SCHEMES = ("arxiv", "doi", "openreview", "pmid", "pmcid", "url", "title")
+SCHEMES = ("arxiv", "doi", "openreview", "pmid", "pmcid", "s2", "url", "title")
 """Every scheme there is, strongest first."""
 
 
@@ -73,7 +74,9 @@ _ARXIV_ID = re.compile(
     re.I,
 )
 _ARXIV_DOI = re.compile(r"10\.48550/arxiv\.(?P<id>.+)", re.I)
-_ARXIV_PREFIX = re.compile(r"(?:oai:arxiv\.org:|arxiv(?:\s+preprint)?\s*:?\s*|info:arxiv/)", re.I)
+_ARXIV_PREFIX = re.compile(
+    r"(?:oai:arxiv\.org:|(?:arxiv\s+preprint\s+)?arxiv\s*:?\s*|arxiv\s+preprint\s*:?\s*|info:arxiv/)", re.I
+)
 _ARXIV_PATH = re.compile(
     r"/(?:abs|pdf|html|format|ps|src|e-print|list|papers|overview|forum|doi)/(?P<id>.+?)/?(?:\.pdf|\.html)?/?",
     re.I,
@@ -114,10 +117,19 @@ def parse_arxiv(text: str) -> ArxivId | None:
 
 def _match_arxiv(text: str) -> ArxivId | None:
     found = _ARXIV_ID.fullmatch(text)
-    if found is None:
+    if found is None or not _was_given_out(found["new"] or "", found["number"] or ""):
         return None
     base = found["new"] or f"{found['archive'].lower()}/{found['number']}"
     return ArxivId(base, int(found["version"]) if found["version"] else None)
+
+
+def _was_given_out(new: str, old: str) -> bool:
+    """Whether arXiv counted so in that month: seven digits from 1991 to March 2007, then four after a dot, and
+    five from 2015. `1999.1234`, `0612.0001` and `2412.1234` are dates, prices, versions."""
+    if old:
+        return old[:4] >= "9101" or old[:4] <= "0703"
+    month, number = new[:4], new[5:]
+    return month >= "0704" and len(number) == (4 if month < "1501" else 5)
 
 
 def _arxiv_from_parts(parts: SplitResult) -> ArxivId | None:
@@ -230,7 +242,7 @@ def paper_named_by(parts: SplitResult) -> Identifier | None:
     doi = _doi_from_parts(parts)
     if doi:
         return Identifier("doi", doi)
-    return _openreview(parts) or _pubmed(parts)
+    return _openreview(parts) or _pubmed(parts) or _semantic_scholar(parts)
 
 
 def _openreview(parts: SplitResult) -> Identifier | None:
@@ -240,6 +252,28 @@ def _openreview(parts: SplitResult) -> Identifier | None:
         return None
     ids = [value.rstrip(_TRAILING) for name, value in parse_qsl(parts.query) if name == "id"]
     return Identifier("openreview", ids[0]) if ids and _OPENREVIEW_ID.fullmatch(ids[0]) else None
+
+
+_S2_PATH = re.compile(
+    r"(?:/graph/v1|/v1)?(?:/paper)?/(?P<name>[A-Za-z]+):(?P<value>.+?)(?:/(?:authors|citations|references))?/?"
+)
+
+
+def _semantic_scholar(parts: SplitResult) -> Identifier | None:
+    """`…/CorpusID:123`, and the addresses of its API that name a paper by another's name (`paper/arXiv:2601.01234`)."""
+    if (parts.hostname or "").removeprefix("www.") not in ("api.semanticscholar.org", "semanticscholar.org"):
+        return None
+    found = _S2_PATH.fullmatch(unquote(parts.path).rstrip(_TRAILING))
+    if found is None:
+        return None
+    name, value = found["name"].lower(), found["value"]
+    if name == "url":
+        inner = split_url(value)
+        return paper_named_by(inner) if inner and "semanticscholar" not in (inner.hostname or "") else None
+    try:
+        return parse_key(f"{name}:{value}")
+    except InvalidInput:
+        return None
 
 
 def _pubmed(parts: SplitResult) -> Identifier | None:
@@ -306,8 +340,13 @@ def parse_key(key: str) -> Identifier:
             return found[0]
     if scheme == "url":
         return Identifier("url", canonical_url(value))
+    value = value.strip()
     if scheme == "pmid" and re.fullmatch(r"\d{1,9}", value):
         return _pmid(value)
+    if scheme in ("s2", "corpusid") and re.fullmatch(r"\d{1,12}", value):
+        return Identifier("s2", value.lstrip("0") or "0")
+    if not value and re.fullmatch(r"PMC\d{4,9}", text, re.I):
+        return _pmcid(text[3:])
     if scheme == "pmcid" and re.fullmatch(r"(?:PMC)?\d{1,9}", value, re.I):
         return _pmcid(value[3:] if value[:3].upper() == "PMC" else value)
     if (scheme == "openreview" and _OPENREVIEW_ID.fullmatch(value)) or (
@@ -333,6 +372,8 @@ def paper_url(key: str) -> str:
             return f"https://pubmed.ncbi.nlm.nih.gov/{value}/"
         case "pmcid":
             return f"https://pmc.ncbi.nlm.nih.gov/articles/{value}/"
+        case "s2":
+            return f"https://api.semanticscholar.org/CorpusID:{value}"
         case "url":
             return value
         case _:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from services.domain.categories import with_twins
 from services.domain.papers import PaperFacts
 from services.domain.words import Words, fold, words_of
 
@@ -51,7 +52,7 @@ class Indexed:
         repos = [repo for repo in paper.repos if repo.state not in GONE]
         links = [link.slug for link in paper.links if link.kind == "code" and link.slug]
         return {
-            "category": _folded(_with_twins(paper.categories)),
+            "category": _folded(with_twins(paper.categories)),
             "feed": _folded(paper.feeds),
             "repo": _folded([*(repo.slug for repo in paper.repos), *links]),
             "language": _folded(repo.language for repo in repos),
@@ -84,20 +85,3 @@ def _folded(values: Iterable[str | None]) -> dict[str, str]:
 def spaced(value: str) -> str:
     """A topic for comparing: `large-language-models` and `Large Language Models` are one."""
     return " ".join(re.split(r"[\s_-]+", fold(value).strip()))
-
-
-# Categories that are two names of one list; a paper carries either or both.
-_TWINS = {
-    "math.MP": "math-ph",
-    "stat.TH": "math.ST",
-    "math.IT": "cs.IT",
-    "q-fin.EC": "econ.GN",
-    "cs.SY": "eess.SY",
-    "cs.NA": "math.NA",
-}
-_TWINS |= {other: one for one, other in _TWINS.items()}
-
-
-def _with_twins(categories: Iterable[str]) -> list[str]:
-    given = list(categories)
-    return given + [_TWINS[name] for name in given if name in _TWINS and _TWINS[name] not in given]

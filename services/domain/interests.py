@@ -3,10 +3,12 @@
     what a paper is     its words, weighted by how rare they are in the archive (tf-idf), as a direction
     what a reader likes the papers they saved, gathered into clusters of alike ones: who has two interests gets both,
                         where the mean of all would be near neither
-    score = 0.6 likeness to all of it + 0.4 best likeness to a cluster + 0.15 known author + 0.1 match in the title
-                        + 0.15 trending (best = 1) - 0.8 best likeness to a paper they want less of
+    score = 0.6 likeness to all of it, the nearest new papers among it + 0.4 best likeness to a cluster
+                        + 0.15 known author + 0.1 match in the title + 0.15 trending (best = 1)
+                        - 0.8 best likeness to a paper they want less of
     likeness            the cosine, what everything in the archive has in common taken off what the reader likes
-    one pick in six     goes to the best of the rest by `trending`: a reader is shown what they have not told of yet
+    one pick in six     goes to the most trending of what lies a little further off (the nearest sixteenth of all): a
+                        reader is shown what they have not told of yet
 
 All of it is arithmetic on words, on this machine. Without feedback the order is that of the query and `trending`.
 """
@@ -28,13 +30,20 @@ LONGEST = 80
 """Words a paper is known by, the most telling ones."""
 ALIKE = 0.045
 """From this likeness on two saved papers are of one interest."""
+KEPT = 5_000
+"""Directions of papers kept at hand."""
 EXPLORE_EVERY = 6
 """Every so many picks one is not chosen by interest."""
 TITLE_WEIGHT = 3
 
 WHOLE, PART = 0.6, 0.4
 AUTHOR, TITLE, TRENDING, LESS = 0.15, 0.1, 0.15, 0.8
-COMMON_TO_ALL = 1.5
+STRETCH = 20
+"""One new paper in so many, the nearest ones, is taken for liked when the others are compared: few saved papers
+have few words, and new papers on the same thing bring the rest of them."""
+EXPLORE_AMONG = 16
+"""One paper in so many, the nearest ones, may be an exploring pick."""
+COMMON_TO_ALL = 2.0
 """How much of the archive's mean is taken off what a reader likes."""
 
 _COMMON = frozenset(
@@ -154,6 +163,7 @@ class Space:
 
     idf: Mapping[str, float]
     mean: Vector = field(default_factory=dict)
+    _known: dict[tuple[str, str | None], dict[str, float]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, papers: Iterable[Counter[str]]) -> Space:
@@ -176,6 +186,16 @@ class Space:
             weights = dict(sorted(weights.items(), key=lambda pair: (-pair[1], pair[0]))[:LONGEST])
         return _unit(weights)
 
+    def of_paper(self, paper: PaperFacts) -> dict[str, float]:
+        """A paper's direction, kept: every reader's edition of a day asks for the same papers."""
+        key = (paper.title, paper.abstract)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            found = self._known[key] = self.vector(words_for(*key))
+        return found
+
 
 def _unit(weights: Mapping[str, float]) -> dict[str, float]:
     length = math.sqrt(sum(weight * weight for weight in weights.values()))
@@ -190,9 +210,9 @@ def _mean(vectors: Sequence[Vector]) -> dict[str, float]:
     return {word: weight / len(vectors) for word, weight in total.items()}
 
 
-def _aim(vectors: Sequence[Vector], space: Space) -> dict[str, float]:
-    """What these have that the archive on the whole has not."""
-    aim = _mean(vectors)
+def _aim(mean: Vector, space: Space) -> dict[str, float]:
+    """What papers of that mean have that the archive on the whole has not."""
+    aim = dict(mean)
     for word, weight in space.mean.items():
         aim[word] = aim.get(word, 0.0) - COMMON_TO_ALL * weight
     return _unit(aim)
@@ -248,7 +268,8 @@ class Taste:
     """What is known of a reader: clusters of what they like, what they want less of, authors they saved."""
 
     clusters: tuple[Cluster, ...]
-    whole: Vector
+    mean: Vector
+    """All they like together."""
     less: tuple[Vector, ...]
     authors: Mapping[str, str]
     """Author key → the name as it stands in a saved paper."""
@@ -256,24 +277,20 @@ class Taste:
 
 def taste_of(space: Space, liked: Sequence[PaperFacts], less: Sequence[PaperFacts]) -> Taste:
     """The taste that follows from papers saved (or "more like this") and papers of which less is wanted."""
-
-    def vector(paper: PaperFacts) -> dict[str, float]:
-        return space.vector(words_for(paper.title, paper.abstract))
-
     authors: dict[str, str] = {}
     for paper in liked:
         if len(paper.authors) <= 30:  # of a collaboration of hundreds, none is whom the reader follows
             for author in paper.authors:
                 authors.setdefault(parse_name(author.name).key, author.name)
     authors.pop("", None)
-    saved = [(paper, vector(paper)) for paper in liked]
+    saved = [(paper, space.of_paper(paper)) for paper in liked]
     clusters = clusters_of(saved)
     for cluster in clusters:
-        cluster.aim = _aim([one for _, one in cluster.papers], space)
+        cluster.aim = _aim(_mean([one for _, one in cluster.papers]), space)
     return Taste(
         clusters=tuple(clusters),
-        whole=_aim([one for _, one in saved], space) if saved else {},
-        less=tuple(vector(paper) for paper in less),
+        mean=_mean([one for _, one in saved]) if saved else {},
+        less=tuple(space.of_paper(paper) for paper in less),
         authors=authors,
     )
 
@@ -298,9 +315,10 @@ def order_for(
     """
     most = max(trending.values(), default=0.0) or 1.0
     known = bool(taste.clusters)
+    whole = _whole(taste, space, papers) if known else {}
     scored = []
     for paper in papers:
-        liking, why = _liking(taste, space, paper)
+        liking, why = _liking(taste, whole, space, paper)
         score = liking + TRENDING * trending.get(paper.id, 0.0) / most + TITLE * (paper.id in in_title)
         scored.append(Choice(paper=paper, score=round(score, 9), why=why))
     scored.sort(key=lambda choice: (-choice.score, choice.paper.key))
@@ -309,14 +327,27 @@ def order_for(
     return _explored(scored, trending)
 
 
-def _liking(taste: Taste, space: Space, paper: PaperFacts) -> tuple[float, tuple[str, ...]]:
-    vector = space.vector(words_for(paper.title, paper.abstract))
+def _whole(taste: Taste, space: Space, papers: Sequence[PaperFacts]) -> dict[str, float]:
+    """What a reader likes on the whole, stretched by the new papers that are nearest to it."""
+    aim = _aim(taste.mean, space)
+    own = [space.of_paper(paper) for paper in sorted(papers, key=lambda paper: paper.key)]
+    own.sort(key=lambda vector: -_near(taste, aim, vector))
+    nearest = own[: len(own) // STRETCH]
+    return _aim(_mean([taste.mean, _mean(nearest)]), space) if nearest else aim
+
+
+def _near(taste: Taste, whole: Vector, vector: Vector) -> float:
+    return WHOLE * likeness(vector, whole) + PART * max(likeness(vector, cluster.aim) for cluster in taste.clusters)
+
+
+def _liking(taste: Taste, whole: Vector, space: Space, paper: PaperFacts) -> tuple[float, tuple[str, ...]]:
+    vector = space.of_paper(paper)
     why: list[str] = []
     liking = 0.0
     best = max(taste.clusters, key=lambda cluster: likeness(vector, cluster.aim), default=None)
     if best is not None:
         near = likeness(vector, best.aim)
-        liking = WHOLE * likeness(vector, taste.whole) + PART * near
+        liking = WHOLE * likeness(vector, whole) + PART * near
         if near >= ALIKE:
             why.append(_words_said(vector, best))
     author = next((a for a in paper.authors if parse_name(a.name).key in taste.authors), None)
@@ -340,8 +371,13 @@ def _words_said(vector: Vector, cluster: Cluster) -> str:
 
 
 def _explored(scored: Sequence[Choice], trending: Mapping[int, float]) -> list[Choice]:
-    """Every `EXPLORE_EVERY`th place goes to the most trending paper that interest alone would not have shown yet."""
-    by_trend = sorted(scored, key=lambda choice: (-trending.get(choice.paper.id, 0.0), choice.paper.key))
+    """Every `EXPLORE_EVERY`th place goes to the most trending of the nearer papers that interest alone would not have
+    shown yet; where none is left of those, of all."""
+    near = max(len(scored) // EXPLORE_AMONG, 4 * EXPLORE_EVERY)
+    further = {choice.paper.id: place >= near for place, choice in enumerate(scored)}
+    by_trend = sorted(
+        scored, key=lambda c: (further[c.paper.id], -trending.get(c.paper.id, 0.0), -c.score, c.paper.key)
+    )
     placed: set[int] = set()
     result: list[Choice] = []
     own, other = iter(scored), iter(by_trend)

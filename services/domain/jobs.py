@@ -20,6 +20,8 @@ STAGE_OF = {
     "send_deliveries": "notify",
     "send_notice": "notify",
     "recheck_papers": "enrich",
+    "read_votes": "enrich",
+    "look_up_papers": "enrich",
     "housekeeping": "enrich",
 }
 """Every kind of job and the stage it belongs to."""

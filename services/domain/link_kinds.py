@@ -47,7 +47,7 @@ def classify(url: str) -> Classified | None:
         return None
     parts = urlsplit(address)
     host = (parts.hostname or "").removeprefix("www.")
-    if "." not in host.strip("."):
+    if not _HOST.fullmatch(host):
         return None
     segments = [unquote(s) for s in parts.path.split("/") if s]
     rule = _RULES.get(host)
@@ -58,13 +58,21 @@ def classify(url: str) -> Classified | None:
     if paper_named_by(parts) is not None:
         return None
     kind = _kind_of_host(host)
+    if kind == "project" and parts.path.lower().endswith(".pdf"):
+        kind = "other"  # a poster, proceedings
     if kind:
         return Classified(_https(parts) if kind in ("project", "demo", "video") else address, kind)
+    if _FORGEJO_HOST.fullmatch(host):
+        return _two_level(host, segments, parts)
     if _GITLAB_HOST.fullmatch(host):
         return _gitlab(host, segments, parts)
     if re.search(r"\.(?:mp4|webm|mov|avi)$", parts.path, re.I):
         return Classified(address, "video")
     return Classified(address, "")
+
+
+_HOST = re.compile(r"(?:[^.]+\.)+(?:[a-z]{2,}|xn--[a-z0-9-]+)|\d{1,3}(?:\.\d{1,3}){3}")
+"""A name under a top-level domain, which has no digits (`github.c10pom` is a slip), or an IPv4 address."""
 
 
 @lru_cache(maxsize=4_096)
@@ -128,6 +136,8 @@ def _owner_and_name(host: str, owner: str, segment: str) -> Classified | None:
     if not _OWNER.fullmatch(owner) or _PLACEHOLDER.fullmatch(name or owner):
         return None
     if not name or not _NAME.fullmatch(name):
+        if owner.endswith("-"):  # the first half of a broken address
+            return None
         return Classified(f"https://{host}/{owner}", "organization", owner)
     return Classified(f"https://{host}/{owner}/{name}", "code", f"{owner}/{name}")
 
@@ -144,16 +154,23 @@ def _raw_github(_host: str, segments: list[str], parts: SplitResult) -> Classifi
     return _github("github.com", segments, parts) if len(segments) > 1 else None
 
 
+_FORGEJO_HOST = re.compile(r"(?:forgejo|gitea|codeberg)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _GITLAB_HOST = re.compile(r"gitlab\.com|(?:git|gitlab)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _INSIDE_A_PROJECT = re.compile(r"-|tree|blob|raw|issues|merge_requests|wikis|commits?|tags|releases")
+_INSIDE_A_FORGEJO = re.compile(r"branch|commit|tag")
 
 
 def _gitlab(host: str, segments: list[str], _parts: SplitResult) -> Classified | None:
-    """GitLab has groups within groups: the slug is the whole path of the project."""
+    """GitLab has groups within groups: the slug is the whole path of the project.
+
+    A host called `git.…` may run something else, where files lie under `src/branch`.
+    """
     path: list[str] = []
-    for segment in segments:
+    for segment, following in zip(segments, [*segments[1:], ""], strict=False):  # a host alone has no segments
         name = _repo_name(segment)
         if _INSIDE_A_PROJECT.fullmatch(segment) or not name:
+            break
+        if segment == "src" and _INSIDE_A_FORGEJO.fullmatch(following):
             break
         path.append(name)
     if not path:
@@ -169,6 +186,13 @@ _HUB_PAGES = re.compile(
     r"|search|settings|support|tasks|terms-of-service"
 )
 _HUB_LISTS = re.compile(r"models|datasets|spaces|collections|papers|activity")
+
+
+_CANONICAL_MODEL = re.compile(
+    r"gpt2(?:-(?:medium|large|xl))?|openai-gpt|t5-(?:small|base|large|3b|11b)|(?:distil)?(?:bert|roberta|gpt2)-[a-z0-9-]+"
+    r"|(?:albert|xlm-roberta|xlnet|camembert)-[a-z0-9-]+"
+)
+"""Models from before every model had an owner."""
 
 
 def _huggingface(_host: str, segments: list[str], parts: SplitResult) -> Classified | None:
@@ -195,6 +219,8 @@ def _hub_repo(base: str, kind: str, path: list[str], parts: SplitResult) -> Clas
     if not names:
         return Classified(_https(parts), "other")
     if len(names) == 1:
+        if kind == "model" and _CANONICAL_MODEL.fullmatch(names[0]):
+            return Classified(f"{base}/{names[0]}", "model", names[0])
         if kind != "model":  # old data sets have no owner (`datasets/squad`), and lists of an owner look the same
             return Classified(f"{base}/{names[0]}", kind)
         return Classified(f"{base}/{names[0]}", "organization", names[0])
@@ -211,8 +237,8 @@ def _modelscope(_host: str, segments: list[str], parts: SplitResult) -> Classifi
 
 
 def _kaggle(_host: str, segments: list[str], parts: SplitResult) -> Classified | None:
-    if len(segments) >= 3 and segments[0] == "datasets":
-        return _hub_repo("https://www.kaggle.com/datasets", "dataset", segments[1:], parts)
+    if len(segments) >= 3 and segments[0] in ("datasets", "models"):
+        return _hub_repo(f"https://www.kaggle.com/{segments[0]}", segments[0].removesuffix("s"), segments[1:], parts)
     return Classified(_https(parts), "dataset" if segments[:1] == ["datasets"] else "other")
 
 
@@ -221,7 +247,9 @@ def _kaggle(_host: str, segments: list[str], parts: SplitResult) -> Classified |
 _DOI_HOSTS = frozenset({"doi.org", "dx.doi.org"})
 _DATA_DOI = re.compile(
     r"10\.5281/zenodo|10\.6084/m9\.figshare|10\.17632/|10\.7910/dvn|10\.5061/dryad|10\.13026/|10\.57967/hf"
-    r"|10\.21227/|10\.18112/openneuro"
+    r"|10\.21227/|10\.18112/openneuro|10\.13012/b2|10\.14279/depositonce|10\.25405/|10\.5683/sp|10\.4121/|10\.34740/"
+    r"|10\.7937/|10\.24432/|10\.15468/|10\.3886/|10\.18419/darus|10\.11888/|10\.11922/|10\.25452/figshare|10\.17026/dans"
+    r"|10\.34894/|10\.5255/|10\.7303/syn|10\.12751/g-node|10\.48804/|10\.23642/"
 )
 
 
@@ -241,6 +269,7 @@ _RULES: dict[str, Callable[[str, list[str], SplitResult], Classified | None]] = 
     "api.github.com": _raw_github,
     "gist.github.com": _other,
     "codeberg.org": _two_level,
+    "gitea.com": _two_level,
     "bitbucket.org": _two_level,
     "gitee.com": _two_level,
     "huggingface.co": _huggingface,
@@ -283,6 +312,13 @@ _KIND_BY_HOST = tuple(
             r"ieeexplore\.ieee\.org|dl\.acm\.org|(?:link\.)?springer\.com|sciencedirect\.com|(?:[a-z]+\.)?nature\.com",
             "other",
         ),
+        (
+            r"springerlink\.com|scitepress\.org|imstat\.org|projecteuclid\.org|mdpi\.com|tandfonline\.com"
+            r"|iopscience\.iop\.org|academic\.oup\.com|cambridge\.org|frontiersin\.org|[a-z0-9-]+\.pubpub\.org",
+            "other",
+        ),
+        # Challenges and competitions run where many others are.
+        (r"(?:[a-z0-9-]+\.)*(?:codalab\.org|codabench\.org|lisn\.upsaclay\.fr|ieeeigarss\.org)", "other"),
         (
             r"(?:[a-z0-9-]+\.)*"
             r"(?:thecvf\.com|iclr\.cc|icml\.cc|neurips\.cc|aaai\.org|ijcai\.org|spie\.org|ieee\.org)",

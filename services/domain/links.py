@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.domain.identifiers import parse_doi
 from services.domain.link_kinds import LINK_KINDS, Classified, classify
+from services.domain.link_words import REACH, kind_by_words, names_an_event
 from services.domain.text import strip_invisible
 
 __all__ = [
-    "EVIDENCE", "LINK_KINDS", "STANDINGS", "LinkData", "find_links", "is_verified", "link_from_url", "standing",
+    "COUNTED", "EVIDENCE", "LINK_KINDS", "STANDINGS", "LinkData", "find_links", "is_verified", "link_from_url",
+    "standing",
 ]  # fmt: skip
 
 EVIDENCE = ("abstract", "comment", "hf", "project_page", "readme", "feed", "hf_auto")
@@ -41,6 +44,11 @@ def is_verified(evidence: str) -> bool:
     """Whether a link may be shown as the paper's code: a wrong one is worse than none."""
     return standing(evidence) == "official"
 
+
+COUNTED = tuple(evidence for evidence in EVIDENCE if standing(evidence) != "unrelated")
+"""Evidence by which a repository counts as a paper's code: official and claimed alike. `has:code` in a query, in memory
+and in either database, the counts of searches and of the operators' page, and what a paper's page lists all go by it;
+only a repository that is gone does not count (`indexed.GONE`). Editions show official code alone (`is_verified`)."""
 
 _LONGEST_TEXT = 200_000
 
@@ -78,12 +86,15 @@ def find_links(text: str, *, evidence: str) -> tuple[LinkData, ...]:
     default = "project" if evidence in _AUTHORS_OWN else "other"
     found: dict[str, LinkData] = {}
     for start, url in _addresses(prepared):
-        classified = classify(url)
+        before = prepared[max(0, start - REACH) : start]
+        classified = classify(url) or _deposit(url, before, default)
         if classified is None:
             continue
-        kind = classified.kind or _kind_by_words(prepared[max(0, start - 90) : start], url, default)
+        kind = classified.kind or kind_by_words(before, url, default, looks_back=evidence == "comment")
+        if kind == "project" and names_an_event(before):
+            kind = "other"
         found.setdefault(classified.same_as, _link(classified, kind, evidence))
-    return tuple(found.values())
+    return tuple(link for key, link in found.items() if _GLUED.sub("", key) not in found or not _GLUED.search(key))
 
 
 def link_from_url(url: str, *, evidence: str, default_kind: str = "other") -> LinkData | None:
@@ -105,6 +116,21 @@ def link_from_url(url: str, *, evidence: str, default_kind: str = "other") -> Li
     return _link(classified, classified.kind or default_kind, evidence) if classified else None
 
 
+def _deposit(url: str, before: str, default: str) -> Classified | None:
+    """A DOI that no publisher of papers gave out, where the words say that data lie there."""
+    doi = parse_doi(url) if url.startswith("https://d") else None
+    if doi is None or _PUBLISHER_DOI.match(doi) or kind_by_words(before, url, default) != "dataset":
+        return None
+    return Classified(f"https://doi.org/{doi}", "dataset")
+
+
+_PUBLISHER_DOI = re.compile(
+    r"10\.(?:1002|1007|1016|1017|1021|1038|1039|1051|1063|1073|1080|1088|1093|1101|1103|1109|1111|1117|1126|1137|1142|1145"
+    r"|1155|1158|1162|1186|1214|1371|1561|1609|1613|2139|2196|2312|3150|3233|3389|3390|4018|5220|5194|14445|14722|14778"
+    r"|17605|18653|20944|21105|21203|21437|22541|23919|24963|26434|31219|31234|32473|36227|48550|52202|64898)/"
+)
+
+
 def _link(classified: Classified, kind: str, evidence: str) -> LinkData:
     return LinkData(url=classified.url, kind=kind, slug=classified.slug, evidence=evidence)
 
@@ -116,7 +142,8 @@ _PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~/-]*)
 
 _TRACES = (
     "http", "www.", "github", "huggingface", ".com", ".org", ".io", ".net", ".ai", ".app", ".dev", ".edu", ".co/",
-    ".be/", ".ly/", ".cn/", ".gl", ".science/",
+    ".be/", ".ly/", ".cn/", ".gl", ".science/", "zenodo.", "figshare.", ".de", ".ch", ".uk", ".fr", ".eu", ".nl", ".it",
+    ".jp", ".kr", ".ca", ".se",
 )  # fmt: skip
 """What every address leaves in a text, as `_ADDRESS` and `_prepare` read it: one of these, in lower case."""
 
@@ -142,6 +169,15 @@ def _from_first_trace(text: str) -> str:
 _TEX_TILDE = re.compile(r"\{?\\(?:textasciitilde|string~|sim)(?:\{\})?\}?|\$\\sim\$|\\~(?:\{\})?")
 _TEX_ESCAPE = re.compile(r"\{?\\+([_%#&$-])\}?")
 _TEX_FONT = re.compile(r"\\(?:texttt|textbf|textit|emph|text|underline|color(?:\[[^\]]*\])?\{[^{}]*\})(?=[{\s])")
+_DOLLAR_DOT = re.compile(r"(?<=[A-Za-z0-9])(?:\$\.\$?|\.\$)(?=(?:com|io|org|net|ai)\b)")
+_HREF = re.compile(
+    r"\\href\s*\{\s*(?P<url>https?://[^{}\s]+)\s*\}\s*\{(?P<label>(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}?"
+)
+"""A macro with both its arguments. A label that looks like an address is what is shown of the first."""
+_ON_GITHUB = re.compile(
+    r"\bgit ?hub(?:/|:\s?|\s-\s)(?=(?P<slug>[A-Za-z0-9][A-Za-z0-9-]{1,38}/[A-Za-z0-9._-]*[A-Za-z0-9_-])(?![\w/]))", re.I
+)
+"""`github: owner/name`, `github/owner/name`, `GitHub - owner/name: title`."""
 _SPLIT_HOST = re.compile(r"\b(github|huggingface)\s?(?:\$?\.\$?)\s?(com?)(?=/\s*[A-Za-z0-9])", re.I)
 _SPLIT_SCHEME = re.compile(r"(https?)\s*:\s*/?\s*/?\s*(?=[a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.I)
 _BROKEN_HOST = re.compile(
@@ -154,19 +190,34 @@ _KNOWN_HOST = (
     r"(?:www\.)?(?:gist\.)?github\.com/|(?:www\.)?gitlab\.com/|codeberg\.org/|bitbucket\.org/|gitee\.com/"
     r"|(?:www\.)?huggingface\.co/|hf\.co/|(?:www\.)?zenodo\.org/|(?:www\.)?kaggle\.com/|(?:www\.)?modelscope\.cn/"
     r"|youtu\.be/|(?:www\.)?youtube\.com/|bit\.ly/|goo\.gl[e]?/|sites\.google\.com/|anonymous\.4open\.science/"
-    r"|[a-z0-9][a-z0-9-]*\.github\.io\b|www\.[a-z0-9-]+\.[a-z]{2}"
+    r"|[a-z0-9][a-z0-9-]*\.github\.io\b|osf\.io/[a-z0-9]{5}\b|www\.[a-z0-9-]+\.[a-z]{2}"
 )
+_COUNTRY = r"(?:de|ch|uk|fr|eu|nl|it|jp|kr|ca|se)"
 _ADDRESS = re.compile(
     rf"(?P<schemed>https?:/{{1,3}}{_PATH}{{1,2000}})"
+    r"|(?<![\w/.])(?P<doi>10\.(?:5281/zenodo|6084/m9\.figshare)\.\d+)"
     rf"|(?:(?<![\w@.-])(?<![\w.]/)|(?<=\bat))(?P<bare>(?:{_KNOWN_HOST}){_PATH}{{0,2000}})"
     # A bare domain elsewhere is an address only where words promise one: "available at ours.org".
-    r"|\b(?:(?:available|accessible|released|hosted|found|published)\s+(?:online\s+|publicly\s+)?at:?"
-    r"|(?:page|website|site)(?:\s+is(?:\s+at)?|\s+at|:)|visit)\s+"
-    rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w)))",
+    r"|\b(?:(?:available|accessible|accessed|released|hosted|found|published|downloaded|tried|open-sourced?)\s+"
+    r"(?:online\s+|publicly\s+|freely\s+)?(?:at|from|via|through|in\s+[A-Z]\w+\s+\(|on):?"
+    r"|(?:page|website|site)(?:\s+is(?:\s+at)?|\s+at|:)|downloads?:|visit"
+    r"|(?:publish|releas|open-?sourc|shar|host)\w*\b[^.;]{0,100}\b(?:codes?|data|datasets?|models?|weights)\s+(?:at|on|via))\s*"
+    r"(?<=[\s(])"
+    rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w))"
+    # Under a country, `ours.de` may be anything, `ours.uni.de` and `ours.de/data` are addresses.
+    rf"|(?:[a-z0-9-]+\.)+{_COUNTRY}/{_PATH}{{1,2000}}|(?:[a-z0-9-]+\.){{2,}}{_COUNTRY}(?![\w.-]*\w))",
     re.I,
 )
-_MAYBE = re.compile(r"https?\s*:|www\.|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|cn|be|ly|gle?|science)(?![a-z])", re.I)
+_MAYBE = re.compile(
+    r"https?\s*:|www\.|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|cn|be|ly|gle?|science)(?![a-z])"
+    rf"|\.{_COUNTRY}(?![a-z])"
+    r"|hub(?:/|:\s?|\s-\s)[\w-]+/|10\.(?:5281/zenodo|6084/m9\.figshare)\.\d",
+    re.I,
+)
 """Without one of these there is no address of any form below in a text."""
+_DEPOSITED = re.compile(r"\b(?:data ?sets?|data|codes?|software|materials?|models?|scripts?)\b[^.]*\W$", re.I)
+"""Without a scheme, the DOI of an archive is an address where the sentence offers something; else it may well be the
+paper's own (`Also on Zenodo: DOI 10.5281/…`)."""
 _SECOND = re.compile(r"(?<=.)https?:/|\]\(|(?<=[,;)])(?:www\.)?github\.com/", re.I)
 _CLOSING = ".,;:!?'*&=#+@"
 _PAIRS = {")": "(", "]": "["}
@@ -176,9 +227,17 @@ def _prepare(text: str) -> str:
     text = strip_invisible(text)
     if "\\" in text:
         text = _TEX_FONT.sub("", _TEX_ESCAPE.sub(r"\1", _TEX_TILDE.sub("~", text)))
+        text = _HREF.sub(_without_label, text)
+    text = _DOLLAR_DOT.sub(".", text)
     text = _SPLIT_HOST.sub(r"\1.\2", text)
     text = _SPLIT_SCHEME.sub(r"\1://", text)
-    return _BROKEN_HOST.sub(lambda m: m[1] + (m[2] or m[3]), text)
+    text = _BROKEN_HOST.sub(lambda m: m[1] + (m[2] or m[3]), text)
+    return _ON_GITHUB.sub(lambda m: "github.com/" if _NAME_LIKE.search(m["slug"]) else m[0], text)
+
+
+def _without_label(macro: re.Match[str]) -> str:
+    address = classify(_without_closing(macro["url"]))
+    return f"{macro['url']} " if address and _MAYBE.search(macro["label"]) else macro[0]
 
 
 def _addresses(text: str) -> Iterator[tuple[int, str]]:
@@ -195,10 +254,14 @@ def _addresses(text: str) -> Iterator[tuple[int, str]]:
                 more = _continuation(raw, text[end : end + 120])
                 raw, end = raw + more.strip(), end + len(more)
         url = re.sub(r"^(https?):/+", lambda m: f"{m[1].lower()}://", _without_closing(raw), flags=re.I)
-        yield start, url if match["schemed"] else f"https://{url}"
+        if match["doi"]:
+            url = f"https://doi.org/{url}" if _DEPOSITED.search(text, max(start - REACH, 0), start) else ""
+        yield start, url if match["schemed"] or match["doi"] else f"https://{url}"
         position = end
 
 
+_GLUED = re.compile(r"(?<=[a-z0-9])(?:our|the|we|code|this)$")
+"""The first word of the next sentence, run into an address said before: dropped where the address without it is."""
 _NEXT_SENTENCE = re.compile(
     r"\.(?:Accepted|Also|Code|Codes|Contributions?|Data|Datasets?|Demo|Extensive|In|It|Models?|Our|Page|Project|Published"
     r"|The|These|This|Video|We|Website)$"
@@ -207,8 +270,8 @@ _NEXT_SENTENCE = re.compile(
 
 def _without_closing(url: str) -> str:
     """`url` without the punctuation of the sentence round it; brackets that belong to it stay."""
-    url = _NEXT_SENTENCE.sub("", url.rstrip(_CLOSING))
-    while url:
+    url = _NEXT_SENTENCE.sub("", url.rstrip(_CLOSING.replace("+", "")))
+    while url and not url.endswith("++"):
         last = url[-1]
         if last in _CLOSING or (last in _PAIRS and url.count(last) > url.count(_PAIRS[last])):
             url = url[:-1]
@@ -240,6 +303,10 @@ _PROSE = re.compile(
 )
 
 
+_NAME_LIKE = re.compile(r"[0-9_]|[a-z][A-Z]|[A-Z]{2}|[A-Za-z]-[A-Za-z]")
+"""In a name and in no word of a sentence: digits, underscores, hyphens, capitals inside or throughout."""
+
+
 def _continuation(url: str, following: str) -> str:
     match = _BROKEN.match(following)
     if match is None:
@@ -247,8 +314,7 @@ def _continuation(url: str, following: str) -> str:
     word, line_end = match["next"].rstrip("."), "\n" in match[0]
     if not word or _PROSE.fullmatch(word.split("/")[0]) or match["after"] == ":":
         return ""
-    # A name and no word of a sentence: digits, underscores, hyphens, capitals inside or throughout.
-    name_like = bool(re.search(r"[0-9_]|[a-z][A-Z]|[A-Z]{2}|[A-Za-z]-[A-Za-z]", word))
+    name_like = bool(_NAME_LIKE.search(word))
     closed = match["after"] == "" or match["after"][-1] in ".,;)}"
     if _HOST_ONLY.fullmatch(url):
         joined = "/" in word
@@ -261,61 +327,3 @@ def _continuation(url: str, following: str) -> str:
     else:  # `github.com/Cyber ILab/Repo`: a blank within the owner's name
         joined = bool(_SPLIT_OWNER.fullmatch(url)) and name_like and "/" in word.rstrip("/")
     return match[0][: match.end("next")] if joined else ""
-
-
-# --- kinds by words ----------------------------------------------------------------------------------------
-
-_PAGE = re.compile(r"project|home ?page|web ?(?:page|site)|\bpage\b|\bsite\b", re.I)
-_OFFERED = re.compile(r"\b(?:available|release|open|publish|provide|project|page|site|code|demo)\w*", re.I)
-_VENUE = re.compile(
-    r"\b(?:accepted|appear(?:s|ed)?|published|presented|proceedings|conference|symposium|workshop|journal"
-    r"|transactions)\b",
-    re.I,
-)
-_CODE = re.compile(
-    r"\bcodes?\b|source|implementation|repositor|\bmodels?\b|weights|checkpoint|harness|toolkit|leaderboard",
-    re.I,
-)
-_VENUE_PAGE = re.compile(r"\b(?:conference|workshop|symposium|journal)(?:'s)?\s+(?:web)?(?:site|page)\b", re.I)
-_NAMED_IN_PASSING = re.compile(r"\(\s*$")
-_FRONT_PAGE = re.compile(r"https?://www\.[^/]+/?", re.I)
-"""`the JD platform (www.JD.com)` says where the data come from, and announces nothing."""
-_MEDIA = (
-    ("video", re.compile(r"\b(?:demo\w*\s+)?videos?\b", re.I)),
-    ("demo", re.compile(r"\bdemos?\b(?!\s+videos?)|\bplayground\b", re.I)),
-    # Near the address only: "First Dataset Distillation Challenge, https://…" offers no data.
-    (
-        "dataset",
-        re.compile(
-            r"\b(?:data ?sets?|data|corpus|corpora)\b"
-            r"(?:\s*[:(]|,? (?:and|is|are|was|has|have|can|will|at|available|publicly"
-            r"|already|accessible|released|downloads?|here|via|in|from|link|page)\b)",
-            re.I,
-        ),
-    ),
-)
-_STORES = re.compile(
-    r"https?://(?:drive\.google\.com|(?:www\.)?dropbox\.com|pan\.baidu\.com|1drv\.ms|[a-z0-9-]+\.sharepoint\.com"
-    r"|[a-z0-9.-]+\.amazonaws\.com|storage\.googleapis\.com)/",
-    re.I,
-)
-
-
-def _kind_by_words(before: str, url: str, default: str) -> str:
-    """The kind for a host that says nothing, from the sentence that leads to the address."""
-    if default != "project" or re.search(r"/licen[cs]es?\b", url, re.I):
-        return "other"
-    sentence = re.split(r"[.!?;]\s+|https?://\S*", before)[-1]
-    if _VENUE_PAGE.search(sentence):
-        return "other"
-    if _NAMED_IN_PASSING.search(before) and _FRONT_PAGE.fullmatch(url) and not _OFFERED.search(sentence):
-        return "other"
-    media = [kind for kind, words in _MEDIA if words.search(sentence)]
-    if _PAGE.search(sentence) or _CODE.search(sentence) or len(media) > 1:
-        kind = "project"  # a page that holds several things
-    elif media:
-        kind = media[0]
-    else:
-        kind = "other" if _VENUE.search(sentence) else default
-    # A file store holds files: it is nobody's page.
-    return "other" if kind == "project" and _STORES.match(url) else kind

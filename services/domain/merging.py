@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from services.domain.authors import parse_name
 from services.domain.papers import PaperData
 
-SOURCES = ("arxiv_api", "arxiv_oai", "arxiv_rss", "biorxiv", "hf_papers", "records", "listing", "rss")
+SOURCES = (
+    "arxiv_api", "arxiv_oai", "arxiv_rss", "biorxiv", "hf_papers", "records",
+    "crossref", "openreview", "datacite", "openalex", "semantic_scholar", "listing", "rss",
+)  # fmt: skip
 """Whom to believe, best first, where two sources state the same field. arXiv keeps the authors' own record;
-its API and OAI-PMH carry more fields than its RSS; Hugging Face copies arXiv's metadata; a saved listing
-shows an extract; a feed of the wild may say anything."""
+its API and OAI-PMH carry more fields than its RSS; Hugging Face copies arXiv's metadata. Of the catalogues Crossref
+has what the publisher registered, OpenReview what the venue decided, DataCite what arXiv registered, while OpenAlex
+and Semantic Scholar gather by machine. A saved listing shows an extract; a feed of the wild may say anything."""
 
 PREFERRED: Mapping[str, tuple[str, ...]] = {
     # Counts and machine summaries are Hugging Face's own, whoever else repeats them.
@@ -29,12 +35,14 @@ PREFERRED: Mapping[str, tuple[str, ...]] = {
     "ai_summary": ("hf_papers",),
     "ai_keywords": ("hf_papers",),
     "thumbnail_url": ("hf_papers",),
+    # Semantic Scholar counts a preprint and its article as one; OpenAlex often, Crossref always as two.
+    "citations": ("semantic_scholar", "openalex", "crossref"),
 }
 
 FIELDS = (
     "title", "abstract", "authors", "authors_count", "organization", "published_at", "updated_at", "version",
-    "categories", "comment", "journal_ref", "license", "comments_count", "upvotes", "ai_summary", "ai_keywords",
-    "thumbnail_url", "withdrawn",
+    "categories", "comment", "journal_ref", "license", "comments_count", "upvotes", "citations", "ai_summary",
+    "ai_keywords", "thumbnail_url", "withdrawn",
 )  # fmt: skip
 """What a paper's row takes from its statements."""
 
@@ -42,7 +50,10 @@ _MEANINGFUL = (
     "title", "abstract", "authors", "organization", "published_at", "version", "categories", "comment",
     "journal_ref", "withdrawn",
 )  # fmt: skip
-"""What makes a paper CHANGED. Counts move all day and are no news."""
+"""What makes a paper CHANGED. Counts move all day and are no news; of the authors, their names are."""
+
+AUTHOR_FIELDS = ("affiliation", "orcid", "hf_user", "ror")
+"""What may be known of an author beyond the name."""
 
 _TIMES = ("published_at", "updated_at")
 
@@ -72,7 +83,7 @@ def state(paper: PaperData, *, source: str, fallback_day: date, read_on: date | 
             value = value.isoformat()
         elif name == "authors":
             value = [
-                {k: v for k in ("name", "affiliation", "orcid", "hf_user") if (v := getattr(author, k))}
+                {k: v for k in ("name", *AUTHOR_FIELDS) if (v := getattr(author, k))}
                 for author in value
             ]
         elif isinstance(value, tuple):
@@ -97,17 +108,19 @@ def supersedes(new: StatementData, old: StatementData) -> bool:
     return _order(new) > _order(old)
 
 
-def _order(words: StatementData) -> tuple[str, int, int, int, str]:
+def _order(words: StatementData) -> tuple[str, int, int, int, int, str]:
     data = words.data
-    return (words.as_of, data.get("upvotes") or 0, data.get("comments_count") or 0, len(data), words.content_hash)
+    upvotes, comments, citations = (data.get(name) or 0 for name in ("upvotes", "comments_count", "citations"))
+    return (words.as_of, upvotes, comments, citations, len(data), words.content_hash)
 
 
 def compose(statements: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The facts that follow from `statements` (source → data), every name of `FIELDS` present.
 
     Field by field the best source that says anything wins (`PREFERRED`, else `SOURCES`). Exceptions with a
-    reason: the number of authors follows the names where there are any; a paper is withdrawn as soon as any
-    source says so; the first publication is the earliest day stated by a source of the best rank.
+    reason: the number of authors follows the names where there are any; what is known of an author beyond the name
+    is taken from whoever knows it (`with_details`); a paper is withdrawn as soon as any source says so; the first
+    publication is the earliest day stated by a source of the best rank.
     """
     ranked = sorted(statements, key=_rank)
     facts: dict[str, Any] = {}
@@ -122,6 +135,8 @@ def compose(statements: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     facts["withdrawn"] = any(statements[s].get("withdrawn") for s in ranked)
     if facts["authors"]:
         facts["authors_count"] = len(facts["authors"])
+        others = [statements[s]["authors"] for s in ranked if "authors" in statements[s]]
+        facts["authors"] = with_details(facts["authors"], [said for said in others if said is not facts["authors"]])
     for name in ("authors", "categories", "ai_keywords"):
         facts[name] = facts[name] or []
     for name in _TIMES:
@@ -129,9 +144,44 @@ def compose(statements: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return facts
 
 
+def with_details(
+    authors: Sequence[Mapping[str, str]], others: Iterable[Sequence[Mapping[str, str]]]
+) -> list[Mapping[str, str]]:
+    """Authors with what the lists of `others` (best source first) say of them beyond the name.
+
+    It is the same author where the names agree at the same place of lists of one length, or where the name is one
+    of a kind in both lists: of two people of one name nothing is guessed.
+    """
+    found: list[dict[str, str]] = [dict(author) for author in authors]
+    keys: list[str] | None = None
+    for other in others:
+        told = [n for n, author in enumerate(other) if len(author) > 1]
+        if not told:
+            continue
+        keys = keys if keys is not None else [parse_name(author["name"]).key for author in authors]
+        theirs = [parse_name(author["name"]).key for author in other]
+        once, once_there, place = Counter(keys), Counter(theirs), {key: n for n, key in enumerate(keys)}
+        for n in told:
+            key = theirs[n]
+            same_place = len(other) == len(keys) and keys[n] == key
+            if not key or not (same_place or (once[key] == 1 and once_there[key] == 1)):
+                continue
+            mine = found[n if same_place else place[key]]
+            for name in AUTHOR_FIELDS:
+                # An organisation's id goes with the name of the same source.
+                if name in other[n] and name not in mine and (name != "ror" or _goes_with(mine, other[n])):
+                    mine[name] = other[n][name]
+    return list(found)
+
+
+def _goes_with(mine: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
+    return mine.get("affiliation") == theirs.get("affiliation")
+
+
 def meaning(facts: Mapping[str, Any]) -> str:
     """Content hash of the fields whose change is news."""
-    return fingerprint({name: facts.get(name) for name in _MEANINGFUL})
+    names = [author["name"] for author in facts.get("authors") or ()]
+    return fingerprint({name: names if name == "authors" else facts.get(name) for name in _MEANINGFUL})
 
 
 def fingerprint(data: Mapping[str, Any]) -> str:

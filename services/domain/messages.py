@@ -13,7 +13,8 @@ class Message:
     """A rendered edition. One per delivery, the same bytes every time it is tried.
 
     `message_id` is stable per delivery (RFC 5322 form with angle brackets), `html` and `text` are for mail,
-    `slack` is the payload for a Slack webhook, `data` for a signed webhook. `date` fixes the Date header.
+    `slack` is the payload for Slack and `thread` those of the replies below it, `data` that of a signed webhook.
+    `date` fixes the Date header.
     """
 
     message_id: str
@@ -21,6 +22,9 @@ class Message:
     text: str
     html: str | None = None
     slack: Mapping[str, Any] | None = None
+    thread: tuple[Mapping[str, Any], ...] = ()
+    short: tuple[str, ...] = ()
+    """Head, one block a paper, foot: for services that take short messages."""
     data: Mapping[str, Any] | None = None
     date: datetime
     list_id: str

@@ -63,26 +63,32 @@ def _short(name: str, words: Sequence[str]) -> str:
 def nearness(title: str, authors: Sequence[str], other_title: str, other_authors: Sequence[str]) -> Nearness | None:
     """How near two papers are, or `None` when there is no reason to ask.
 
-    Titles are compared word by word and letter by letter, the better counts; authors by their family names, as
-    the share of the shorter list found in the other. Titles whose numbers differ are of a series ("part 1",
-    "part 2"), not of one paper.
+    Titles are compared by `alike`; authors by their family names, as the share of the shorter list found in the
+    other.
     """
-    mine, theirs = title_words(title), title_words(other_title)
-    if _numbers(mine) != _numbers(theirs):
-        return None
-    alike = max(_ratio(mine, theirs), _ratio("".join(mine), "".join(theirs)))
-    if alike < _TITLE_AT_LEAST:
+    shared_words = alike(title, other_title)
+    if shared_words < _TITLE_AT_LEAST:
         return None
     names, others = set(map(family_key, authors)) - {""}, set(map(family_key, other_authors)) - {""}
-    said = "equal titles" if alike == 1 else f"titles {alike:.0%} alike"
+    said = "equal titles" if shared_words == 1 else f"titles {shared_words:.0%} alike"
     if not names or not others:
-        score, who = alike * _UNKNOWN_AUTHORS, "authors unknown"
+        score, who = shared_words * _UNKNOWN_AUTHORS, "authors unknown"
     else:
         shared = len(names & others)
         overlap = shared / min(len(names), len(others))
-        score = _TITLE_SHARE * alike + (1 - _TITLE_SHARE) * overlap
+        score = _TITLE_SHARE * shared_words + (1 - _TITLE_SHARE) * overlap
         who = f"{shared} of {min(len(names), len(others))} authors shared"
     return Nearness(round(score, 3), f"{said}, {who}") if score >= WORTH_ASKING else None
+
+
+def alike(title: str, other_title: str) -> float:
+    """How alike two titles are, from 0 (below what counts for anything) to 1: by words and by letters, the better
+    counts. Titles whose numbers differ are of a series ("part 1", "part 2"), not of one paper.
+    """
+    mine, theirs = title_words(title), title_words(other_title)
+    if _numbers(mine) != _numbers(theirs):
+        return 0.0
+    return max(_ratio(mine, theirs), _ratio("".join(mine), "".join(theirs)))
 
 
 def _numbers(words: Sequence[str]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from urllib.parse import quote
 
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
@@ -15,8 +16,20 @@ class AuthorData:
 
     name: str
     affiliation: str | None = None
+    """The organisations they wrote for, several apart by `; `."""
     orcid: str | None = None
     hf_user: str | None = None
+    ror: str | None = None
+    """The first organisation's id at ror.org: `03yrm5c26`."""
+
+    @property
+    def pages(self) -> tuple[tuple[str, str], ...]:
+        """Where more is known of the author, as (what it is called, address)."""
+        known = (
+            ("ORCID", "https://orcid.org/", self.orcid),
+            (f"@{self.hf_user}", "https://huggingface.co/", self.hf_user),
+        )
+        return tuple((name, base + quote(value, safe="")) for name, base, value in known if value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +60,8 @@ class PaperData:
     license: str | None = None
     comments_count: int | None = None
     upvotes: int | None = None
+    citations: int | None = None
+    """Works known to cite it."""
     links: tuple[LinkData, ...] = ()
     """Links the source states as such (`githubRepo`, `projectPage`, an entry's own page);
     those inside abstract and comment are found by `domain.links.find_links`."""
@@ -104,9 +119,12 @@ class RepoFacts:
 
     slug: str
     url: str
+    kind: str = "code"
+    """code, model, dataset, space."""
     state: str
     """new, found, missing, blocked."""
     stars: int | None = None
+    """Likes, of a model, data set or space."""
     stars_gained_24h: int | None = None
     stars_gained_7d: int | None = None
     stars_gained_since: int | None = None
@@ -114,11 +132,18 @@ class RepoFacts:
     stars_per_day: float | None = None
     """The typical speed of the last week."""
     forks: int | None = None
+    downloads: int | None = None
+    """In the last 30 days."""
+    gated: bool = False
+    """To be had after its owners' consent only."""
     license: str | None = None
     language: str | None = None
     description: str | None = None
     topics: tuple[str, ...] = ()
     pushed_at: datetime | None = None
+    release: str | None = None
+    """The tag of the newest release."""
+    released_at: datetime | None = None
     archived: bool = False
     checked_at: datetime | None = None
     evidence: str = ""
@@ -147,6 +172,7 @@ class PaperFacts:
     license: str | None = None
     comments_count: int | None = None
     upvotes: int | None = None
+    citations: int | None = None
     ai_summary: str | None = None
     ai_keywords: tuple[str, ...] = ()
     thumbnail_url: str | None = None
@@ -154,5 +180,10 @@ class PaperFacts:
     identifiers: tuple[Identifier, ...] = ()
     links: tuple[LinkData, ...] = ()
     repos: tuple[RepoFacts, ...] = ()
+    """Repositories of code."""
+    artifacts: tuple[RepoFacts, ...] = ()
+    """Models, data sets and spaces on a hub."""
     feeds: tuple[str, ...] = ()
     """Names of the feeds that listed it."""
+    votes: tuple[int, int] = (0, 0)
+    """For and against it, by members of teams that read here."""

@@ -49,6 +49,7 @@ FIELDS: Mapping[str, str] = {
     "has": ", ".join(THINGS),
     "upvotes": "upvotes on Hugging Face: upvotes:>=10, upvotes:[10 TO 50]",
     "comments": "number of comments on Hugging Face",
+    "citations": "works known to cite it: citations:>=10",
     "stars": "stars of its repository",
     "authors_count": "number of authors",
     "date": "day announced, else published, else first seen: 2026-11-24, 2026-11, >=2026-10, [2026 TO *]",

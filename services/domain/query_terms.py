@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, date
 
 from services.domain.indexed import GONE, Indexed
+from services.domain.links import COUNTED
 from services.domain.papers import PaperFacts
-from services.domain.words import Unit, Words, compounds, glob, has_all, has_near, has_phrase, may_have
+from services.domain.words import Unit, Words, compounds, glob, has_name, has_near, has_phrase, is_letter, may_have
 
 TEXT_PLACES: dict[str, tuple[str, ...]] = {
     "text": ("title", "abstract", "author", "organization"),
@@ -20,7 +21,7 @@ TEXT_PLACES: dict[str, tuple[str, ...]] = {
 }
 """Fields whose words are compared, and where each looks, first place first."""
 
-NUMBER_FIELDS = ("upvotes", "comments", "stars", "authors_count")
+NUMBER_FIELDS = ("upvotes", "comments", "citations", "stars", "authors_count")
 DATE_FIELDS = ("date", "announced", "published", "updated", "seen")
 THINGS = ("code", "model", "dataset", "space", "project", "stars", "abstract")
 """What `has:` knows."""
@@ -57,9 +58,8 @@ class TextTerm(Term):
     slop: int = 0
 
     def first(self, paper: Indexed) -> Reason | None:
-        # One look at all words together, since most terms are in few papers. Initials are in no vocabulary.
-        initials = "author" in self.places and any(_is_letter(unit) for unit in self.units)
-        if not initials and not may_have(paper.vocabulary(self.places), self.units):
+        # One look at all words together, since most terms are in few papers.
+        if not may_have(paper.vocabulary(self.places), self.units) and not self._may_be_named(paper):
             return None
         for place in self.places:
             for words in paper.texts(place):
@@ -67,11 +67,22 @@ class TextTerm(Term):
                     return self._reason(place, words)
         return None
 
+    def stands_at(self, place: str, paper: Indexed) -> bool:
+        """Whether the paper passes by what stands at that place alone."""
+        return any(self._found(place, words) for words in paper.texts(place))
+
+    def _may_be_named(self, paper: Indexed) -> bool:
+        """Whether an author may have the name with initials, which are in no vocabulary."""
+        if "author" not in self.places:
+            return False
+        known, words = paper.vocabulary(("author",)), [unit for unit in self.units if not is_letter(unit)]
+        return not words or any(may_have(known, (unit,)) for unit in words)
+
     def _found(self, place: str, words: Words) -> bool:
         if not self.units:
             return True
         if place == "author":
-            return has_all(words, self.units)
+            return has_name(words, self.units)
         return has_near(words, self.units, self.slop) if self.slop else has_phrase(words, self.units)
 
     def _reason(self, place: str, words: Words) -> Reason:
@@ -84,11 +95,6 @@ class TextTerm(Term):
         return (
             Reason(f'"{self.shown}"', name) if self.units else Reason(f"has {'an' if name[0] in 'ao' else 'a'} {name}")
         )
-
-
-def _is_letter(unit: Unit) -> bool:
-    word = unit[0][0]
-    return isinstance(word, str) and len(word) == 1
 
 
 _SAID = {
@@ -173,6 +179,8 @@ def _count(paper: PaperFacts, field: str) -> int | None:
             return paper.upvotes
         case "comments":
             return paper.comments_count
+        case "citations":
+            return paper.citations
         case "stars":
             return max((repo.stars for repo in paper.repos if repo.stars is not None), default=None)
     return paper.authors_count if paper.authors_count is not None else len(paper.authors) or None
@@ -222,7 +230,8 @@ class HasTerm(Term):
             case "code":
                 gone = {repo.slug.lower() for repo in facts.repos if repo.state in GONE}
                 found = any(repo.state not in GONE for repo in facts.repos) or any(
-                    link.kind == "code" and (link.slug or "").lower() not in gone for link in facts.links
+                    link.kind == "code" and link.evidence in COUNTED and (link.slug or "").lower() not in gone
+                    for link in facts.links
                 )
             case "stars":
                 found = any(repo.stars is not None for repo in facts.repos)

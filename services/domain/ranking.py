@@ -2,7 +2,7 @@
 
     interest = 1 + ln(1 + upvotes) + 0.5 ln(1 + comments) + 0.7 ln(1 + stars gained in 24 h)
                  + 0.2 ln(1 + stars) + 0.5 (feeds that listed it - 1)
-    trending = interest x 0.5 ^ (age in days / 2)
+    trending = interest x 0.5 ^ (age in days / 2)          (the best of a longer time: interest, whatever the age)
 
 Logarithms, so that one famous repository does not bury the day; gained stars weigh more than stars, so that
 new work can rise; the leading 1, so that unnoticed papers still fade with age. Of several repositories the
@@ -21,14 +21,18 @@ from services.domain.indexed import GONE
 from services.domain.papers import PaperFacts
 
 ORDERS = ("trending", "newest", "upvotes", "stars")
+RANKINGS = ("personal", *ORDERS)
+"""What a subscription may be ranked by; `personal` is `domain.interests`."""
 HALF_LIFE_DAYS = 2.0
 _MOST = 10**9
 
 
-def rank(papers: Sequence[PaperFacts], *, now: datetime, order: str = "trending") -> list[PaperFacts]:
-    """`papers`, best first. Raises `InvalidInput` for an order that is not one of `ORDERS`."""
+def rank(
+    papers: Sequence[PaperFacts], *, now: datetime, order: str = "trending", ageing: bool = True
+) -> list[PaperFacts]:
+    """`papers`, best first; `ageing` as in `score`. Raises `InvalidInput` for an order not one of `ORDERS`."""
     weights: dict[str, Callable[[PaperFacts], tuple[float, ...]]] = {
-        "trending": lambda paper: (score(paper, now),),
+        "trending": lambda paper: (score(paper, now, ageing=ageing),),
         "newest": lambda paper: (_day(paper).toordinal(), _since(paper).timestamp()),
         "upvotes": lambda paper: (_known(paper.upvotes),),
         "stars": lambda paper: (_known(_stars(paper)),),
@@ -39,8 +43,11 @@ def rank(papers: Sequence[PaperFacts], *, now: datetime, order: str = "trending"
     return sorted(papers, key=lambda paper: (paper.withdrawn, *(-part for part in weigh(paper)), paper.key))
 
 
-def score(paper: PaperFacts, now: datetime) -> float:
-    """The `trending` figure of one paper, at least 0; rounded, so that machines agree on ties."""
+def score(paper: PaperFacts, now: datetime, *, ageing: bool = True) -> float:
+    """The `trending` figure of one paper, at least 0; rounded, so that machines agree on ties.
+
+    Without `ageing` it is the interest alone: the best of three weeks is not what came yesterday.
+    """
     interest = (
         1
         + _damped(paper.upvotes)
@@ -48,8 +55,10 @@ def score(paper: PaperFacts, now: datetime) -> float:
         + 0.7 * _damped(_gained(paper))
         + 0.2 * _damped(_stars(paper))
         + 0.5 * max(0, len(set(paper.feeds)) - 1)
+        + _damped(paper.votes[0] - paper.votes[1])
     )
-    return float(f"{interest * math.pow(0.5, _age_days(paper, now) / HALF_LIFE_DAYS):.9g}")
+    fresh = math.pow(0.5, _age_days(paper, now) / HALF_LIFE_DAYS) if ageing else 1.0
+    return float(f"{interest * fresh:.9g}")
 
 
 def reasons(paper: PaperFacts, now: datetime) -> tuple[str, ...]:
@@ -69,9 +78,19 @@ def _signals(paper: PaperFacts) -> Iterable[str]:
     gained = _gained(paper)
     if gained is not None and gained > 0:
         yield f"+{gained:,} stars in 24 h" if gained > 1 else "+1 star in 24 h"
+    if paper.votes[0] > paper.votes[1]:
+        yield votes_in_words(paper.votes)
     feeds = sorted(set(paper.feeds))
     if feeds:
         yield f"listed by {feeds[0]}" if len(feeds) == 1 else f"listed by {len(feeds)} feeds"
+
+
+def votes_in_words(votes: tuple[int, int]) -> str:
+    """`3 of your team for it, 1 against`; empty where nobody voted."""
+    ups, downs = votes
+    if not ups:
+        return f"{downs} of your team against it" if downs else ""
+    return f"{ups} of your team for it" + (f", {downs} against" if downs else "")
 
 
 def _gained(paper: PaperFacts) -> int | None:

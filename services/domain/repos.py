@@ -1,4 +1,4 @@
-"""Repositories: what a code host says of one, and what follows from it."""
+"""Repositories: what a host says of one, and what follows from it. A model, data set or space is one, too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,31 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+HUB = "huggingface.co"
+HUB_KINDS = ("model", "dataset", "space")
+"""What the hub keeps beside code, each under names of its own."""
+REPO_KINDS = ("code", *HUB_KINDS)
+
+
+def is_repo(kind: str, slug: str | None, host: str) -> bool:
+    """Whether a link leads to a repository of which a host can be asked for facts."""
+    return bool(slug) and (kind == "code" or (kind in HUB_KINDS and host == HUB))
+
+
+def repo_url(host: str, kind: str, slug: str) -> str:
+    """A repository's page."""
+    folder = {"dataset": "datasets/", "space": "spaces/"}.get(kind, "")
+    return f"https://{host}/{folder}{slug}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseData:
+    """A release: its tag, and when it was published, where the host says so."""
+
+    tag: str
+    url: str | None = None
+    published_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +40,19 @@ class RepoData:
     host: str
     """`github.com`, `gitlab.com`, …"""
     host_id: str
-    """The host's own numeric id as text: stays when the repository is renamed or transferred."""
+    """The host's own id as text: stays when the repository is renamed or transferred."""
+    kind: str = "code"
+    """One of `REPO_KINDS`."""
     slug: str
     description: str | None = None
     homepage: str | None = None
     stars: int
-    forks: int
+    """Likes, of a model, data set or space."""
+    forks: int = 0
+    downloads: int | None = None
+    """In the last 30 days."""
+    gated: bool = False
+    """To be had after its owners' consent only."""
     open_issues: int | None = None
     language: str | None = None
     license: str | None = None
@@ -30,14 +62,18 @@ class RepoData:
     pushed_at: datetime | None = None
     archived: bool = False
     fork: bool = False
+    release: ReleaseData | None = None
+    """The newest release, where the answer names it."""
+    mentions: tuple[str, ...] = ()
+    """Papers that its README or card names, by their identifiers (`arxiv:2601.01234`), where we were shown it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepoAnswer:
     """The answer for one asked repository.
 
-    `state` is `found`, `not_modified`, `missing` (404: gone or private), `blocked` (451 or access
-    blocked) or `failed` (this one could not be answered now; `error` says why, ask again later).
+    `state` is `found`, `not_modified`, `missing` (404: gone or private), `blocked` (401, 403, 451: not open to
+    everybody) or `failed` (this one could not be answered now; `error` says why, ask again later).
     """
 
     asked_slug: str
@@ -52,8 +88,11 @@ class AskedRepo:
     """A repository to ask its host about. `host_id` and `etag` are what is known from the last time."""
 
     slug: str
+    kind: str = "code"
     host_id: str | None = None
     etag: str | None = None
+    readme: bool = False
+    """Whether we would see its README, too: only a third party says whose code it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,18 @@ def period_of(cadence: str, due_at: datetime, timezone: str) -> str:
     return due_at.astimezone(parse_timezone(timezone)).date().isoformat()
 
 
+LONG = timedelta(days=4)
+"""Papers of a time that long are not compared by how fresh they are."""
+LONGEST_GAP = timedelta(days=92)
+"""An edition looks back no further, however long nothing was sent."""
+
+
+def is_catch_up(cadence: str, span: timedelta) -> bool:
+    """Whether an edition that covers `span` makes up for some not sent: after a pause, or when we were down."""
+    usual = {"weekdays": 3 * _DAY, "monthly": 31 * _DAY}.get(cadence) or max(period_length(cadence), _DAY)
+    return span >= 2 * usual
+
+
 def period_length(cadence: str) -> timedelta:
     """The shortest time from one edition to the next, daylight saving left out of account."""
     lengths = {"instant": INSTANT, "daily": _DAY, "weekdays": _DAY, "weekly": 7 * _DAY, "monthly": 28 * _DAY}

@@ -1,36 +1,67 @@
 """Signed links: what a reader may do without a password, and for how long.
 
-A token names a row and a version, never an address; one salt a purpose, so that a link made for one act is
+A token names rows and a version, never an address; one salt a purpose, so that a link made for one act is
 worth nothing for another. Raising a subscriber's `token_version` ends every link made before.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from services.domain.errors import InvalidInput
 
-PURPOSES = ("confirm", "unsubscribe", "preferences", "pause")
+PURPOSES = ("confirm", "unsubscribe", "preferences", "pause", "saved")
+"""What a link may be for: acts on a subscription."""
+
+PAPER_PURPOSES = ("save", "more", "less", "mute", "snooze")
+"""Acts of a subscription's reader on one paper."""
+
+
+_WRITTEN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def make_token(secret: str, purpose: str, row_id: int, version: int) -> str:
     """A URL-safe token for one act on one row."""
     if purpose not in PURPOSES:
         raise ValueError(f"unknown purpose {purpose!r}")
-    return URLSafeTimedSerializer(secret, salt=f"broadsheet.{purpose}").dumps([row_id, version])
+    return _serializer(secret, purpose).dumps([row_id, version])
+
+
+def make_paper_token(secret: str, purpose: str, row_id: int, version: int, paper_id: int) -> str:
+    """A URL-safe token for one reader's act on one paper."""
+    if purpose not in PAPER_PURPOSES:
+        raise ValueError(f"unknown purpose {purpose!r}")
+    return _serializer(secret, purpose).dumps([row_id, version, paper_id])
 
 
 def read_token(secret: str, purpose: str, token: str, *, max_age: timedelta | None = None) -> tuple[int, int]:
     """The row and version a token stands for; `InvalidInput` when it is forged, too old or for another act."""
+    row_id, version = _read(secret, purpose, token, max_age, length=2)
+    return row_id, version
+
+
+def read_paper_token(
+    secret: str, purpose: str, token: str, *, max_age: timedelta | None = None
+) -> tuple[int, int, int]:
+    """The row, version and paper of a token for an act on a paper; `InvalidInput` as for `read_token`."""
+    row_id, version, paper_id = _read(secret, purpose, token, max_age, length=3)
+    return row_id, version, paper_id
+
+
+def _serializer(secret: str, purpose: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(secret, salt=f"broadsheet.{purpose}")
+
+
+def _read(secret: str, purpose: str, token: str, max_age: timedelta | None, *, length: int) -> list[int]:
+    if not _WRITTEN.fullmatch(token):  # what it is decoded with would take padding and blanks
+        raise InvalidInput("this link is not valid or has expired; ask for a new one")
     try:
-        data = URLSafeTimedSerializer(secret, salt=f"broadsheet.{purpose}").loads(
-            token, max_age=int(max_age.total_seconds()) if max_age else None
-        )
-        row_id, version = data
+        data = _serializer(secret, purpose).loads(token, max_age=int(max_age.total_seconds()) if max_age else None)
     except (BadData, ValueError, TypeError) as error:
         raise InvalidInput("this link is not valid or has expired; ask for a new one") from error
-    if not isinstance(row_id, int) or not isinstance(version, int):
+    if not isinstance(data, list) or len(data) != length or not all(isinstance(part, int) for part in data):
         raise InvalidInput("this link is not valid or has expired; ask for a new one")
-    return row_id, version
+    return data

@@ -286,16 +286,41 @@ def has_near(words: Words, units: Sequence[Unit], slop: int) -> bool:
     return False
 
 
-def has_all(words: Words, units: Sequence[Unit]) -> bool:
-    """Whether all units stand anywhere; a single letter also stands for a word it begins (`K. Ito`)."""
-    return all(any(_starts(words, way) or _is_initial(words, way) for way in unit) for unit in units)
+def has_name(words: Words, units: Sequence[Unit]) -> bool:
+    """Whether a person's name is the one asked for: all units stand, in any order, given names perhaps as initials.
+
+    `K. Ito` finds `Kenji Ito` and `Ito, Kenji`, and `Kenji Ito` finds `K. Ito`; that needs one word (the family's) in
+    full. An initial stands for a word of its own: `I. Ito` is nobody called Kenji. A middle initial that the name
+    lacks does not count where two words stand in full.
+    """
+    taken: set[str] = set()
+    open_units: list[Unit] = []
+    in_full = 0
+    for unit in units:
+        way = next((way for way in unit if _starts(words, way)), None)
+        if way is None:
+            open_units.append(unit)
+        else:
+            taken.update(word for word in way if isinstance(word, str))
+            in_full += not is_letter(unit)
+    for unit in open_units:
+        if is_letter(unit):
+            letter = str(unit[0][0])
+            if in_full < 2 and not any(word.startswith(letter) and word not in taken for word in words.places):
+                return False
+        elif not in_full or not any(_as_initials(words, way) for way in unit):
+            return False
+    return True
 
 
-def _is_initial(words: Words, way: Sequence[WordTest]) -> bool:
-    first = way[0]
-    return (
-        isinstance(first, str) and len(way) == 1 and len(first) == 1 and any(w.startswith(first) for w in words.places)
-    )
+def is_letter(unit: Unit) -> bool:
+    """Whether a unit is an initial."""
+    word = unit[0][0]
+    return isinstance(word, str) and len(word) == 1
+
+
+def _as_initials(words: Words, way: Sequence[WordTest]) -> bool:
+    return all(isinstance(word, str) and word[0] in words.places for word in way)
 
 
 def _ends(words: Words, way: Sequence[WordTest], starts: set[int] | None) -> set[int]:

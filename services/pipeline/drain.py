@@ -21,6 +21,7 @@ from services.domain.jobs import STAGES, Claim
 from services.domain.retries import RetryPolicy, counts_as_attempt, error_signature, retry_in
 from services.pipeline import (
     enrich,
+    enrich_papers,
     fetch,
     housekeeping,
     notices,
@@ -29,6 +30,7 @@ from services.pipeline import (
     recheck,
     schedule,
     send,
+    votes,
 )
 from services.runtime import Runtime
 from services.storage import jobs
@@ -52,6 +54,7 @@ def _nothing(_: Session, __: Claim, ___: BaseException, ____: Runtime, _____: bo
 
 
 HOUR = timedelta(hours=1)
+DATABASE_BACK_WITHIN, ASK_DATABASE_AGAIN = timedelta(seconds=20), timedelta(seconds=1)
 
 HANDLERS: Mapping[str, Handler] = {
     "fetch_feed": Handler(fetch.fetch_feed, fetch.fetch_failed, RetryPolicy(attempts=8, factor=3)),
@@ -61,6 +64,10 @@ HANDLERS: Mapping[str, Handler] = {
     "send_deliveries": Handler(send.send_deliveries, send.send_failed, RetryPolicy(attempts=10, max_wait=2 * HOUR)),
     "send_notice": Handler(notices.send_notice, _nothing, RetryPolicy(attempts=10, max_wait=HOUR)),
     "recheck_papers": Handler(recheck.recheck_papers, recheck.recheck_failed, RetryPolicy(attempts=5, max_wait=HOUR)),
+    "look_up_papers": Handler(
+        enrich_papers.look_up_papers, enrich_papers.lookup_failed, RetryPolicy(attempts=5, max_wait=HOUR)
+    ),
+    "read_votes": Handler(votes.read_votes, _nothing, RetryPolicy(attempts=5, max_wait=HOUR)),
     "housekeeping": Handler(housekeeping.keep_house, _nothing, RetryPolicy(attempts=3, max_wait=HOUR)),
 }
 """Every kind of job there is. The first wait is `BROADSHEET_RETRY_FIRST_S`."""
@@ -119,7 +126,21 @@ def _policy(rt: Runtime, handler: Handler) -> RetryPolicy:
 
 
 def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, wait: timedelta | None) -> str:
-    """Write a failed try into the ledger, with all it means, in one transaction."""
+    """Write a failed try into the ledger. A database that is away for a moment is waited for: without a word from us
+    the job would lie until its lease runs out."""
+    until = min(rt.now() + DATABASE_BACK_WITHIN, claim.lease_until)
+    while True:
+        try:
+            return _write_down(rt, claim, handler, error, wait)
+        except (OperationalError, InterfaceError) as trouble:
+            if rt.now() + ASK_DATABASE_AGAIN >= until:
+                raise
+            log.warning("job.not_accounted", error=str(trouble).splitlines()[0])
+            rt.sleep(ASK_DATABASE_AGAIN.total_seconds())
+
+
+def _write_down(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, wait: timedelta | None) -> str:
+    """A failed try with all it means, in one transaction."""
     words = f"{type(error).__name__}: {error}"[:2000]
     trace = "".join(traceback.format_exception(error))[-20_000:]
     counts = counts_as_attempt(error)
@@ -134,12 +155,13 @@ def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, 
             except Exception:
                 # What a failure means elsewhere could not be written. Without this the job would come back for ever.
                 log.exception("job.failure_not_told")
-            now = rt.now()
+            now, signature = rt.now(), error_signature(error)
+            stopped = jobs.stop_revived(session, signature, now=now) if counts else 0
             if wait is None:
-                jobs.bury(session, claim, now=now, error=words, signature=error_signature(error), traceback=trace)
+                jobs.bury(session, claim, now=now, error=words, signature=signature, traceback=trace)
             else:
                 jobs.retry(
-                    session, claim, now=now, due_at=now + wait, error=words, signature=error_signature(error),
+                    session, claim, now=now, due_at=now + wait, error=words, signature=signature,
                     traceback=trace if counts else "", counts=counts,
                 )  # fmt: skip
             rt.checkpoint("failure.written")
@@ -147,6 +169,8 @@ def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, 
     except LeaseLost as lost:
         log.warning("job.lost", why=str(lost))
         return "lost"
+    if stopped:
+        log.warning("redrive.stopped", signature=signature, given_up_again=stopped)
     if wait is None:
         log.error("job.dead", error=words)
         return "dead"

@@ -8,7 +8,7 @@ gate → GET with validators → 200: keep the bytes, add the parse job
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import structlog
@@ -20,10 +20,9 @@ from services.domain.jobs import Claim, NewJob
 from services.domain.schedule import next_check_at
 from services.pipeline import ledger, notices
 from services.runtime import Runtime, Step
-from services.storage import documents, feeds, service
+from services.storage import documents, feeds
 from services.storage.tables import Feed
 from services.upstreams import kinds
-from services.upstreams.headers import parse_allowance
 from services.upstreams.http import Fetched, NotModified, Validators
 
 log = structlog.get_logger(__name__)
@@ -55,7 +54,6 @@ def fetch_feed(rt: Runtime, claim: Claim) -> None:
         else:
             _keep_page(step, feed, request.url, answer)
             _feed_answered(step, feed, answer, rt)
-        record_quota(step.session, request.gate, answer, now=step.now)
     log.info(
         "feed.fetched", feed=feed.name, batch=claim.payload["batch"], cursor=claim.payload["cursor"],
         status=304 if isinstance(answer, NotModified) else answer.status,
@@ -100,16 +98,6 @@ def feed_is_well(rt: Runtime, session: Session, feed: Feed) -> None:
     """An answer was read to its end: the count of failures begins anew, and whoever was told of them hears of it."""
     feeds.update_feed(session, feed.id or 0, failures=0, last_error=None)
     notices.feed_healed(rt, session, feed)
-
-
-def record_quota(session: Session, gate: str, answer: Fetched | NotModified, *, now: datetime) -> None:
-    """Write down what a host said is left of our allowance, where it says so."""
-    left = parse_allowance(answer.headers)
-    if left is not None:
-        service.record_quota(
-            session, gate, limit=left.limit or left.remaining, remaining=left.remaining,
-            reset_at=now + left.resets_in, now=now,
-        )  # fmt: skip
 
 
 def info(feed: Feed) -> FeedInfo:

@@ -8,7 +8,7 @@ import structlog
 
 from services.domain.jobs import Claim
 from services.runtime import Runtime
-from services.storage import documents, jobs, search_index, service
+from services.storage import allowances, audit, documents, jobs, search_index, service, users
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +20,12 @@ def keep_house(rt: Runtime, claim: Claim) -> None:
         pruned_documents = documents.prune(
             step.session, before=step.now - timedelta(days=rt.settings.documents_keep_days)
         )
+        pruned_acts = audit.prune(step.session, before=step.now - timedelta(days=rt.settings.audit_keep_days))
+        users.forget(step.session, now=step.now)
+        allowances.forget(step.session, before=step.now)
         service.forget_heartbeats(step.session, before=step.now - timedelta(days=7))
         indexed, dropped = search_index.catch_up(step.session)
-    log.info("house.kept", jobs=pruned_jobs, documents=pruned_documents, indexed=indexed, index_dropped=dropped)
+    log.info(
+        "house.kept", jobs=pruned_jobs, documents=pruned_documents, acts=pruned_acts, indexed=indexed,
+        index_dropped=dropped,
+    )  # fmt: skip

@@ -9,13 +9,16 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from services.domain.addresses import CHANNELS
 from services.domain.errors import NotFound
 from services.domain.feedback import shut_out
 from services.domain.indexed import Indexed
 from services.domain.papers import PaperFacts
 from services.domain.queries import parse_query
+from services.domain.schedule import LONG
 from services.pipeline import feedback
-from services.pipeline.notify import OVERLAP
+from services.pipeline.choose import OVERLAP, window
+from services.pipeline.views import local_day
 from services.storage import archive, deliveries, subscribers
 from services.storage.tables import (
     Delivery,
@@ -146,7 +149,7 @@ def _subscriptions(
     if to is None:
         return everybody
     channel, colon, address = to.strip().partition(":")
-    if not colon or channel not in {"email", "slack", "webhook"}:
+    if not colon or channel not in CHANNELS:
         channel, address = "email", to.strip()
     fold = str.lower if channel == "email" else str
     mine = [(s, p) for s, p in everybody if p.channel == channel and fold(p.address) == fold(address)]
@@ -196,6 +199,9 @@ def verdict(
     shut = shut_out(Indexed(paper), feedback.mutes(session, subscription.id or 0))
     if shut:
         return answer("excluded", f"it matches the query, but is {shut}", excluded_by=shut)
+    put_off = feedback.snoozes(session, subscription.id or 0, local_day(subscription.timezone, now))
+    if paper.id in put_off.held:
+        return answer("excluded", "it matches the query, but the reader put it off", excluded_by="put off")
     passed = _edition_after(session, subscription, paper.first_seen_at)
     place, of = _place(session, paper, subscription, passed, now)
     if passed is not None:
@@ -283,7 +289,7 @@ def _place(
         .order_by(col(Edition.composed_at).desc())
         .limit(1)
     ).first()
-    after = max(before.composed_at - OVERLAP, subscription.since_at) if before else subscription.since_at
+    after = window(subscription, before, moment)
     ids = archive.ids(session, first_seen_after=after, feeds=subscription.feeds)
     earlier = set(
         session.exec(
@@ -294,13 +300,16 @@ def _place(
     )
     query = parse_query(subscription.query)
     muted = feedback.mutes(session, subscription.id or 0)
+    near = map(Indexed, archive.load(session, [i for i in ids if i not in earlier], now=moment))
     rivals = [
-        p for p in archive.load(session, [i for i in ids if i not in earlier], now=moment)
-        if not p.withdrawn and p.first_seen_at <= moment and query.matches(p) and not shut_out(Indexed(p), muted)
+        one for one in near
+        if not one.paper.withdrawn and one.paper.first_seen_at <= moment and query.matches(one)
+        and not shut_out(one, muted)
     ]  # fmt: skip
-    if all(p.id != paper.id for p in rivals):
-        rivals.append(paper)
-    ranked = [c.paper.id for c in feedback.order(session, subscription.id or 0, rivals, query, now=moment)]
+    if all(one.paper.id != paper.id for one in rivals):
+        rivals.append(Indexed(paper))
+    ordered = feedback.order(session, subscription, rivals, query, now=moment, ageing=moment - after < LONG)
+    ranked = [choice.paper.id for choice in ordered]
     return ranked.index(paper.id) + 1, len(ranked)
 
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
 
+import structlog
 import zstandard
 from sqlmodel import Session
 
 from services.digests import render
+from services.digests.overrides import BrokenTemplate
+from services.domain.deliveries import message_id as keyed_id
 from services.domain.digests import SourceStatus
 from services.domain.messages import Message
+from services.pipeline.sentences import sentences_for
 from services.pipeline.views import Pick, edition_view, since_you_read
 from services.runtime import Runtime
-from services.storage import archive, editions, subscribers
-from services.storage.tables import Delivery, Edition, Subscription
+from services.storage import archive, editions, notices, subscribers
+from services.storage.tables import Delivery, Edition, Subscriber, Subscription
+
+log = structlog.get_logger(__name__)
 
 MAX_KEPT = 64 * 1024 * 1024
 PREVIEW_ID = "<preview@localhost>"
@@ -27,9 +33,27 @@ PREVIEW_ID = "<preview@localhost>"
 def render_edition(rt: Runtime, session: Session, edition: Edition, delivery: Delivery | None) -> Message:
     """The message of an edition, from its rows; without a delivery, as a preview."""
     subscription, subscriber = subscribers.get_subscription(session, edition.subscription_id)
+    message = _rendered(rt, session, edition, delivery, subscription, subscriber)
+    return replace(message, headers={**message.headers, "References": thread_root(rt, subscription)})
+
+
+def thread_root(rt: Runtime, subscription: Subscription) -> str:
+    """What all editions of a subscription refer to, so that mail programs keep them together: no mail has this id."""
+    return keyed_id(f"thread of subscription {subscription.id}", rt.secret, mail_domain(rt))
+
+
+def _rendered(
+    rt: Runtime, session: Session, edition: Edition, delivery: Delivery | None, subscription: Subscription,
+    subscriber: Subscriber,
+) -> Message:  # fmt: skip
     items = editions.items(session, edition.id or 0)
     papers = {p.id: p for p in archive.load(session, [i.paper_id for i in items], now=edition.composed_at)}
-    picks = [Pick(paper=papers[i.paper_id], why=tuple(i.why), late=i.late) for i in items if i.paper_id in papers]
+    said = sentences_for(rt, session, list(papers.values()))
+    picks = [
+        Pick(paper=papers[i.paper_id], why=tuple(i.why), late=i.late, sentence=said.get(i.paper_id))
+        for i in items
+        if i.paper_id in papers
+    ]
     view = edition_view(
         rt,
         subscription,
@@ -37,13 +61,30 @@ def render_edition(rt: Runtime, session: Session, edition: Edition, delivery: De
         picks=picks,
         matched=edition.matched,
         considered=edition.considered,
+        since_at=edition.since_at,
         sources=[status_from_json(status) for status in edition.sources],
         composed_at=edition.composed_at,
         edition_id=edition.id,
         since_you_read=since_you_read(session, edition.subscription_id, edition.composed_at),
     )
     message_id = delivery.message_id if delivery else PREVIEW_ID
-    return render(view, message_id=message_id, list_id=list_id(rt, subscription))
+    try:
+        return render(
+            view, message_id=message_id, list_id=list_id(rt, subscription), folder=rt.settings.template_folder
+        )
+    except BrokenTemplate as error:
+        if delivery is None:
+            raise
+        # Nobody goes without an edition for it; but it is said, once a day, to those who can mend it.
+        log.error("template.broken", error=str(error), edition=edition.id)
+        day = rt.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        with rt.writing() as told:
+            notices.tell(
+                told, kind="template", subject="templates", now=day, send=bool(rt.settings.alert_to),
+                text=f"{error}. Editions go out by the built-in template until it is mended; "
+                "`broadsheet editions preview` shows what it does.",
+            )  # fmt: skip
+        return render(view, message_id=message_id, list_id=list_id(rt, subscription))
 
 
 def list_id(rt: Runtime, subscription: Subscription) -> str:
@@ -66,7 +107,8 @@ def pack(message: Message) -> bytes:
 def unpack(kept: bytes) -> Message:
     """A kept message, the same as was packed."""
     data = json.loads(zstandard.ZstdDecompressor().decompress(kept, max_output_size=MAX_KEPT))
-    return Message(**{**data, "date": datetime.fromisoformat(data["date"])})
+    return Message(**{**data, "date": datetime.fromisoformat(data["date"]), "thread": tuple(data["thread"]),
+                      "short": tuple(data["short"])})  # fmt: skip
 
 
 def status_to_json(status: SourceStatus) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def feed_failed(rt: Runtime, session: Session, feed: Feed, *, failures: int, err
         return
     since = f"It last answered on {feed.last_success_at:%Y-%m-%d at %H:%M} UTC." if feed.last_success_at else ""
     _tell(
-        rt, session, "failing", feed.name,
+        rt, session, "failing", feed,
         f"The feed {feed.title} ({feed.name}) has failed {failures} times in a row: {clean(error, limit=500)}\n"
         f"{since}\nIt is asked again by itself, ever more seldom; you will hear when it is well again.\n"
         f"{rt.url('/admin')}",
@@ -59,7 +59,7 @@ def feed_healed(rt: Runtime, session: Session, feed: Feed) -> None:
     )
     if first.rowcount:  # type: ignore[attr-defined]
         _tell(
-            rt, session, "healed", feed.name,
+            rt, session, "healed", feed,
             f"The feed {feed.title} ({feed.name}) is well again. It had been failing since before "
             f"{alerted_at:%Y-%m-%d at %H:%M} UTC. Days it missed are made up by themselves where the source "
             "keeps its past.",
@@ -69,14 +69,16 @@ def feed_healed(rt: Runtime, session: Session, feed: Feed) -> None:
 def feed_retired(rt: Runtime, session: Session, feed: Feed) -> None:
     """Tell that a feed answered 410 Gone and is asked no more."""
     _tell(
-        rt, session, "retired", feed.name,
+        rt, session, "retired", feed,
         f"The feed {feed.title} ({feed.name}) answered 410 Gone: {feed.url or feed.kind}\n"
         "It is not asked any more; its papers and its history stay.",
     )  # fmt: skip
 
 
-def _tell(rt: Runtime, session: Session, kind: str, subject: str, text: str) -> None:
-    notices.tell(session, kind=kind, subject=subject, text=text, now=rt.now(), send=bool(rt.settings.alert_to))
+def _tell(rt: Runtime, session: Session, kind: str, feed: Feed, text: str) -> None:
+    """Write it down, and send it unless the feed is muted: the pages for operators show it all the same."""
+    send = bool(rt.settings.alert_to) and not feed.mute_alerts
+    notices.tell(session, kind=kind, subject=feed.name, text=text, now=rt.now(), send=send)
 
 
 def send_notice(rt: Runtime, claim: Claim) -> None:

@@ -8,57 +8,51 @@ Sending is `pipeline.send`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 from sqlmodel import Session
 
 from services.digests import render
+from services.domain.addresses import parse_address
 from services.domain.deliveries import expires_at, message_id
 from services.domain.errors import NotYet
-from services.domain.feedback import shut_out
-from services.domain.indexed import Indexed
 from services.domain.jobs import Claim
-from services.domain.messages import Message
-from services.domain.papers import PaperFacts
-from services.domain.queries import parse_query
-from services.domain.ranking import reasons
+from services.domain.messages import Message, Receipt
 from services.domain.schedule import period_length
-from services.pipeline import feedback
+from services.pipeline.choose import choose
 from services.pipeline.messages import PREVIEW_ID, list_id, mail_domain, status_to_json
 from services.pipeline.send import send_job
-from services.pipeline.views import Pick, edition_view, local_day, since_you_read, source_statuses
+from services.pipeline.sentences import PATIENCE, ask_for, sentences_for
+from services.pipeline.views import edition_view, local_day, since_you_read, source_statuses
 from services.runtime import Runtime
-from services.storage import archive, deliveries, editions, feeds, subscribers
+from services.storage import deliveries, editions, feeds, subscribers
 from services.storage.tables import Subscriber, Subscription
 
 log = structlog.get_logger(__name__)
 
-OVERLAP = timedelta(hours=1)
-"""How far a new edition looks back behind the last one: papers stored while that was composed are not lost."""
-
-LATE = timedelta(days=2)
-"""A paper announced this long before the last edition should have been in it, and is marked late."""
+HELD = "due before the database was put back from a backup: it may have been sent then"
 
 LOOK_AGAIN = timedelta(minutes=2)
 """How soon an edition that waits for its feeds looks again."""
-
-MOST_REASONS = 4
 
 
 def compose_edition(rt: Runtime, claim: Claim) -> None:
     """Compose one period of one subscription: payload `subscription_id`, `period`, `due_at`, and `now` when a
     person asked for it at once (then nothing is waited for)."""
     due_at = datetime.fromisoformat(claim.payload["due_at"])
+    held_at = claim.payload.get("held_at")  # see `restored`: composed to be known as told, not to be sent
     patience = timedelta(minutes=rt.settings.digest_wait_minutes)
-    hurry = bool(claim.payload.get("now")) or rt.now() >= due_at + patience
+    begun_at = datetime.fromisoformat(held_at) if held_at else due_at
+    hurry = bool(claim.payload.get("now")) or rt.now() >= begun_at + patience
     with rt.reading() as session:
         subscription, subscriber = subscribers.get_subscription(session, claim.payload["subscription_id"])
         waiting = [] if hurry else feeds.busy(session, subscription.feeds, now=rt.now())
     if waiting:
         raise NotYet(f"waiting for {', '.join(waiting)}", retry_after=LOOK_AGAIN)
     rt.checkpoint("compose_edition.ready")
+    _ask_for_sentences(rt, claim, subscription)
     with rt.step(claim) as step:
         if subscription.state in {"removed", "pending"} or subscriber.state != "active":
             log.info("edition.skipped", why=f"{subscription.state}/{subscriber.state}")
@@ -67,8 +61,20 @@ def compose_edition(rt: Runtime, claim: Claim) -> None:
             log.info("edition.skipped", why="paused")
             return
         edition_id, items = plan_edition(rt, step.session, subscription, subscriber, claim.payload["period"], due_at)
-        if edition_id is not None and items:
+        if edition_id is not None and items and held_at:
+            deliveries.hold(step.session, now=step.now, detail=HELD, edition_id=edition_id)
+        elif edition_id is not None and items:
             step.add([send_job(edition_id)])
+
+
+def _ask_for_sentences(rt: Runtime, claim: Claim, subscription: Subscription) -> None:
+    """Have a language model say a sentence of each paper, while no transaction is open; the edition follows anyway."""
+    slow = timedelta(seconds=rt.settings.fetch_deadline_s) + PATIENCE
+    if not rt.settings.llm_url or claim.lease_until - rt.now() < slow:
+        return
+    with rt.reading() as session:
+        papers = [pick.paper for pick in choose(rt, session, subscription).picks]
+    ask_for(rt, papers)
 
 
 def plan_edition(
@@ -76,10 +82,12 @@ def plan_edition(
 ) -> tuple[int | None, int]:
     """Decide who gets what, and write it: the edition, its items, its delivery. Returns (edition id, items).
 
-    The id is `None` when that period has its edition already. An edition without papers is recorded as skipped.
+    The id is `None` when that period has its edition already. An edition without papers is recorded as skipped, unless
+    there is news of papers the subscription has had and its reader wants that alone: then the news are the items.
     """
     now = rt.now()
-    picks, matched, considered = choose(rt, session, subscription)
+    chosen = choose(rt, session, subscription)
+    news = () if chosen.picks else _news_alone(session, subscription, now)
     statuses = source_statuses(session, subscription.feeds, since=now - period_length(subscription.cadence))
     edition_id = editions.add(
         session,
@@ -88,17 +96,18 @@ def plan_edition(
             "period": period,
             "composed_at": now,
             "due_at": due_at,
-            "matched": matched,
-            "considered": considered,
+            "since_at": chosen.since_at,
+            "matched": chosen.matched,
+            "considered": chosen.considered,
             "sources": [status_to_json(status) for status in statuses],
-            "skipped": None if picks else "empty",
+            "skipped": None if chosen.picks or news else "empty",
         },
     )
     if edition_id is None:
         log.info("edition.known", subscription=subscription.id, period=period)
         return None, 0
-    if not picks:
-        log.info("edition.empty", subscription=subscription.id, period=period, considered=considered)
+    if not chosen.picks and not news:
+        log.info("edition.empty", subscription=subscription.id, period=period, considered=chosen.considered)
         return edition_id, 0
     editions.add_items(
         session,
@@ -110,13 +119,27 @@ def plan_edition(
                 "rank": number,
                 "why": list(pick.why),
                 "late": pick.late,
+                "again": pick.again,
             }
-            for number, pick in enumerate(picks, 1)
+            for number, pick in enumerate(chosen.picks, 1)
         ],
     )
     plan_delivery(rt, session, edition_id, subscription, subscriber, due_at)
-    log.info("edition.composed", subscription=subscription.id, edition=edition_id, period=period, items=len(picks))
-    return edition_id, len(picks)
+    log.info(
+        "edition.composed", subscription=subscription.id, edition=edition_id, period=period, items=len(chosen.picks),
+        news=len(news),
+    )  # fmt: skip
+    return edition_id, len(chosen.picks) or len(news)
+
+
+def _news_alone(session: Session, subscription: Subscription, now: datetime) -> tuple[str, ...]:
+    """What became of papers the subscription had since its last edition, where that is worth an edition to its reader.
+
+    An alert is about a new paper, so there is none without.
+    """
+    if not subscription.news_alone or subscription.cadence == "instant":
+        return ()
+    return since_you_read(session, subscription.id or 0, now)
 
 
 def plan_delivery(
@@ -134,6 +157,7 @@ def plan_delivery(
             "state": "planned",
             "message_id": message_id(name, rt.secret, mail_domain(rt)),
             "attempts": 0,
+            "parts": {},
             "planned_at": now,
             # An edition that waited for its feeds, or that a person asked for, is given its own half day.
             "expires_at": max(expires_at(due_at, subscription.cadence), now + timedelta(hours=12)),
@@ -142,62 +166,42 @@ def plan_delivery(
     )
 
 
-def choose(rt: Runtime, session: Session, subscription: Subscription) -> tuple[list[Pick], int, int]:
-    """The papers for a subscription's next edition: (picks within the budget, matched, considered).
-
-    Considered is what came since the last edition and the subscription has not had, whatever day it is dated.
-    """
-    now = rt.now()
-    last = editions.last(session, subscription.id or 0)
-    after = max(last.composed_at - OVERLAP, subscription.since_at) if last else subscription.since_at
-    ids = archive.ids(session, first_seen_after=after, feeds=subscription.feeds, not_had_by=subscription.id)
-    query = parse_query(subscription.query)
-    papers = [Indexed(paper) for paper in archive.load(session, ids, now=now) if not paper.withdrawn]
-    muted = feedback.mutes(session, subscription.id or 0)
-    matching = {
-        indexed.paper.id: indexed for indexed in papers if query.matches(indexed) and not shut_out(indexed, muted)
-    }
-    late_before = last.composed_at.date() - LATE if last else None
-    ordered = feedback.order(
-        session, subscription.id or 0, [indexed.paper for indexed in matching.values()], query, now=now
-    )
-    picks = [
-        Pick(
-            paper=choice.paper,
-            why=why(choice.paper, (*choice.why, *query.explain(matching[choice.paper.id])), now),
-            late=(
-                late_before is not None
-                and choice.paper.announced_on is not None
-                and choice.paper.announced_on < late_before
-            ),
-        )
-        for choice in ordered[: subscription.budget]
-    ]
-    return picks, len(matching), len(papers)
-
-
-def why(paper: PaperFacts, matched: Sequence[str], now: datetime) -> tuple[str, ...]:
-    """The reasons an item carries, at least one."""
-    found = (*matched, *reasons(paper, now))
-    return found[:MOST_REASONS] or (f"new in {', '.join(paper.feeds) or 'the archive'}",)
-
-
 def preview(rt: Runtime, subscription_id: int) -> Message:
     """What the subscription's next edition would be, now; nothing is written."""
     with rt.reading() as session:
         subscription, subscriber = subscribers.get_subscription(session, subscription_id)
         now = rt.now()
-        picks, matched, considered = choose(rt, session, subscription)
+        chosen = choose(rt, session, subscription)
+        said = sentences_for(rt, session, [pick.paper for pick in chosen.picks])
         view = edition_view(
             rt,
             subscription,
             subscriber,
-            picks=picks,
-            matched=matched,
-            considered=considered,
+            picks=[replace(pick, sentence=said.get(pick.paper.id)) for pick in chosen.picks],
+            matched=chosen.matched,
+            considered=chosen.considered,
+            since_at=chosen.since_at,
             sources=source_statuses(session, subscription.feeds, since=now - timedelta(days=1)),
             composed_at=now,
             edition_id=None,
             since_you_read=since_you_read(session, subscription_id, now),
         )
-        return render(view, message_id=PREVIEW_ID, list_id=list_id(rt, subscription))
+        folder = rt.settings.template_folder
+        return render(view, message_id=PREVIEW_ID, list_id=list_id(rt, subscription), folder=folder)
+
+
+def send_test(rt: Runtime, subscription_id: int, to: str) -> tuple[Message, Receipt]:
+    """Send what the subscription's next edition would be to an address, marked as a test; nothing is written.
+
+    The links in it are the reader's own, so only an operator may ask for it. Raises `InvalidInput` for an address that
+    cannot be used, `DeliveryError` when it was not taken.
+    """
+    address = parse_address(to, allowed_hosts=rt.settings.private_hosts)
+    message = preview(rt, subscription_id)
+    now = rt.now()
+    unique = message_id(f"test {subscription_id} {to} {now.isoformat()}", rt.secret, mail_domain(rt))
+    # No unsubscribe header: a mail program's button must not end the subscription this is only a look at.
+    kept = {name: value for name, value in message.headers.items() if not name.startswith("List-Unsubscribe")}
+    test = replace(message, message_id=unique, subject=f"[Test] {message.subject}", headers=kept)
+    channel = rt.channel(address.channel, address.target)
+    return test, channel.send(test, address.target, f"test-{subscription_id}-{now:%Y%m%d%H%M%S}")

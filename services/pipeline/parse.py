@@ -13,11 +13,12 @@ from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError, S
 from sqlmodel import Session
 
 from services.domain.feeds import DocumentInfo
-from services.domain.jobs import REPOS_A_JOB, Claim, NewJob
+from services.domain.jobs import Claim
 from services.domain.papers import PaperData, ParsedFeed, Rejected
 from services.pipeline import ledger, notices
 from services.pipeline.fetch import feed_is_well, page_job
 from services.pipeline.recheck import papers_to_recheck
+from services.pipeline.repo_jobs import enrich_jobs
 from services.runtime import Runtime
 from services.storage import documents, feeds, papers
 from services.storage.papers import Stored
@@ -62,7 +63,7 @@ def parse_document(rt: Runtime, claim: Claim) -> None:
         ledger.sum_up(step.session, feed, fetch.id or 0, now=step.now, came=came)
         if kind == "hf_papers":
             papers_to_recheck(step.session, stored.paper_ids, feed_id=feed.id or 0, day=day_of(about), now=step.now)
-        step.add(enrich_jobs(stored.new_repo_ids, f"fetch {fetch.id}"))
+        step.add(enrich_jobs(rt, step.session, stored.new_repo_ids, f"fetch {fetch.id}"))
     log.info(
         "document.parsed", feed=feed.name, batch=fetch.batch, seen=parsed.seen, new=stored.new,
         changed=stored.changed, known=stored.known, rejected=len(rejected),
@@ -103,7 +104,7 @@ def store(
     session: Session,
     parsed: ParsedFeed,
     *,
-    feed: Feed,
+    feed: Feed | None,
     day: date,
     now: datetime,
     source: str | None = None,
@@ -111,10 +112,13 @@ def store(
 ) -> tuple[Stored, list[Rejected]]:
     """Store a page. If the database refuses it, the page is halved until the entry it cannot take is alone.
 
+    Without `feed` it is answers of `source` about papers we hold.
+
     `read_on` is the day the source itself was asked; a recording that is imported has none.
     """
     rejected = list(parsed.rejected)
     total = Stored()
+    speaker = source or (source_of(feed) if feed is not None else "")
 
     def attempt(entries: Sequence[PaperData]) -> None:
         if not entries:
@@ -122,7 +126,7 @@ def store(
         try:
             with session.begin_nested():
                 done = papers.store_page(
-                    session, entries, feed=feed, source=source or source_of(feed), day=day, now=now, read_on=read_on
+                    session, entries, feed=feed, source=speaker, day=day, now=now, read_on=read_on
                 )
         except (StatementError, UnicodeError, OverflowError) as error:
             if len(entries) == 1:
@@ -163,15 +167,3 @@ def record(
         new=stored.new, changed=stored.changed, known=parsed.seen - stored.new - stored.changed - len(rejected),
         rejected=len(rejected), next_cursor=parsed.next_cursor, error=None, notes=list(parsed.notes),
     )  # fmt: skip
-
-
-def enrich_jobs(repo_ids: Sequence[int], reason: str) -> list[NewJob]:
-    """Jobs that read repositories, a batch each; `reason` makes their keys."""
-    return [
-        NewJob(
-            kind="enrich_repos",
-            key=f"{reason} {start}",
-            payload={"repo_ids": list(repo_ids[start : start + REPOS_A_JOB])},
-        )
-        for start in range(0, len(repo_ids), REPOS_A_JOB)
-    ]

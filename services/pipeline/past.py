@@ -10,13 +10,14 @@ from datetime import UTC, date, datetime
 from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
-from services.domain.batches import settled
+from services.domain.batches import page_start, settled
 from services.domain.errors import BroadsheetError, InvalidInput
 from services.domain.feeds import DocumentInfo
 from services.domain.papers import Rejected
 from services.pipeline.by_hand import READING, ask, carry_out
 from services.pipeline.fetch import info, page_job
-from services.pipeline.parse import day_of, enrich_jobs, source_of, store
+from services.pipeline.parse import day_of, source_of, store
+from services.pipeline.repo_jobs import enrich_jobs
 from services.runtime import Runtime
 from services.storage import batches, documents, feeds, jobs
 from services.storage.tables import Feed, Fetch, Job, Rejection
@@ -108,11 +109,17 @@ def _slot(session: Session, feed: Feed, batch: str, now: datetime) -> str:
 
 
 def _day_report(day: date, state: str, pages: Sequence[Fetch]) -> DayReport:
-    report = DayReport(day, state, announced=max((p.announced for p in pages if p.announced is not None), default=None))
-    for page in pages:
-        for name in ("seen", "new", "changed", "known", "rejected"):
-            setattr(report, name, getattr(report, name) + getattr(page, name))
-    return report
+    """The sum of a day's pages (ledger rows, oldest first).
+
+    Of a page that was asked for again (`400~2`) the last reading counts; but what is new was new on the first.
+    """
+    read = {page_start(page.cursor): page for page in pages}.values()
+    seen, rejected = sum(page.seen for page in read), sum(page.rejected for page in read)
+    new, changed = sum(page.new for page in pages), sum(page.changed for page in pages)
+    return DayReport(
+        day, state, announced=max((p.announced for p in pages if p.announced is not None), default=None), seen=seen,
+        new=new, changed=changed, known=max(seen - new - changed - rejected, 0), rejected=rejected,
+    )  # fmt: skip
 
 
 # -- replay ----------------------------------------------------------------------------------------------------
@@ -207,9 +214,8 @@ def _replay_one(rt: Runtime, feed: Feed, fetch_id: int, report: ReplayReport) ->
             error=None,
             notes=list(parsed.notes),
         )
-        hints = jobs.add(
-            session, enrich_jobs(stored.new_repo_ids, f"replay {fetch_id} {now:%Y-%m-%dT%H:%M:%SZ}"), now=now
-        )
+        reason = f"replay {fetch_id} {now:%Y-%m-%dT%H:%M:%SZ}"
+        hints = jobs.add(session, enrich_jobs(rt, session, stored.new_repo_ids, reason), now=now)
     rt.publish(hints)
     report.documents += 1
     report.entries += parsed.seen

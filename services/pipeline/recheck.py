@@ -14,7 +14,7 @@ from services.domain.feeds import DocumentInfo
 from services.domain.jobs import Claim, NewJob
 from services.domain.papers import PaperData
 from services.domain.rechecks import AGES, after_miss, keep_said, next_recheck
-from services.pipeline.fetch import record_quota
+from services.pipeline.split import split
 from services.runtime import Runtime
 from services.storage import feeds, papers, rechecks
 from services.storage.rechecks import DueCheck
@@ -73,13 +73,11 @@ def recheck_papers(rt: Runtime, claim: Claim) -> None:
         by_feed = {check.check.feed_id: feeds.by_id(session, check.check.feed_id) for check in due}
     outcomes: list[tuple[DueCheck, Outcome]] = []
     waiting: RateLimited | None = None
-    answer: Fetched | None = None
     for one in due:
         if outcomes and claim.lease_until - rt.now() < NEEDED:
             break
         try:
-            record, answer = _read(rt, one)
-            outcomes.append((one, record))
+            outcomes.append((one, _read(rt, one)))
         except RateLimited as error:
             if not outcomes:
                 raise
@@ -117,13 +115,11 @@ def recheck_papers(rt: Runtime, claim: Claim) -> None:
         for check_id in later:
             wait = waiting.retry_after if waiting and waiting.retry_after else timedelta(minutes=1)
             rechecks.record(session, check_id, next_check_at=step.now + wait)
-        if answer is not None:
-            record_quota(session, hf_papers.GATE, answer, now=step.now)
         rechecks.end_due(session, claim.payload["check_ids"], now=step.now)
     log.info("papers.rechecked", asked=len(due), later=len(later), **counted)
 
 
-def _read(rt: Runtime, one: DueCheck) -> tuple[PaperData, Fetched]:
+def _read(rt: Runtime, one: DueCheck) -> PaperData:
     request = hf_papers.paper_request(one.value, rt.urls)
     answer = rt.get(request)
     if not isinstance(answer, Fetched):
@@ -133,12 +129,12 @@ def _read(rt: Runtime, one: DueCheck) -> tuple[PaperData, Fetched]:
         fetched_at=rt.now(), as_of=None,
     )  # fmt: skip
     record = hf_papers.parse_paper(answer.body, about)
-    return keep_said(record, one.said), answer
+    return keep_said(record, one.said)
 
 
 def recheck_failed(session: Session, claim: Claim, error: BaseException, rt: Runtime, final: bool) -> None:
     """Papers whose job is given up are due again tomorrow, so that none is forgotten."""
-    if not final:
+    if not final or split(session, claim, error, "check_ids", now=rt.now()):
         return
     for check_id in claim.payload["check_ids"]:
         rechecks.record(session, check_id, next_check_at=rt.now() + AGES[1], error=str(error)[:500])

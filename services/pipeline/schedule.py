@@ -11,18 +11,21 @@ from sqlmodel import Session
 from services.domain.batches import settled
 from services.domain.jobs import Hint, NewJob
 from services.domain.schedule import days_due, next_check_at, next_edition_at, own_interval, period_of, periods
-from services.pipeline import ledger
+from services.pipeline import enrich_papers, ledger
 from services.pipeline.fetch import page_job
-from services.pipeline.parse import enrich_jobs
 from services.pipeline.recheck import recheck_jobs
+from services.pipeline.repo_jobs import due_jobs
 from services.runtime import Runtime
-from services.storage import batches, feeds, jobs, rechecks, repos, service, subscribers
+from services.storage import batches, feeds, jobs, rechecks, service, subscribers
 from services.storage.tables import Feed
 from services.upstreams import kinds
 
 log = structlog.get_logger(__name__)
 
-SLOTS = {"repos": timedelta(minutes=10), "papers": timedelta(minutes=10), "housekeeping": timedelta(hours=6)}
+SLOTS = {
+    "repos": timedelta(minutes=10), "papers": timedelta(minutes=10), "lookups": timedelta(minutes=10),
+    "housekeeping": timedelta(hours=6),
+}  # fmt: skip
 """Recurring work that is no feed's and no subscriber's, and how often it comes."""
 
 
@@ -46,10 +49,13 @@ def tick(rt: Runtime) -> list[Hint]:
             new.append(edition_job(subscription.id or 0, subscription.cadence, subscription.timezone, due_at))
         due = service.take_slot(session, "repos", now=now, to=_after(now, SLOTS["repos"]))
         if due is not None and rt.settings.repo_recheck:
-            new += enrich_jobs(repos.list_due(session, now=now), f"due {due:%Y-%m-%dT%H:%MZ}")
+            new += due_jobs(rt, session, slot=due, now=now)
         due = service.take_slot(session, "papers", now=now, to=_after(now, SLOTS["papers"]))
-        if due is not None and rt.settings.repo_recheck:
+        if due is not None and rt.settings.paper_recheck:
             new += recheck_jobs(rechecks.list_due(session, now=now), f"due {due:%Y-%m-%dT%H:%MZ}")
+        due = service.take_slot(session, "lookups", now=now, to=_after(now, SLOTS["lookups"]))
+        if due is not None and rt.settings.paper_recheck:
+            new += enrich_papers.due_jobs(session, rt.settings, due, now=now)
         due = service.take_slot(session, "housekeeping", now=now, to=_after(now, SLOTS["housekeeping"]))
         if due is not None:
             new.append(NewJob(kind="housekeeping", key=f"{due:%Y-%m-%dT%H:%MZ}", priority=9))

@@ -8,15 +8,21 @@ message left. A delivery that a later try finds `sending` was caught in it: `BRO
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlmodel import Session
 
-from services.domain.deliveries import SETTLED, should_send
+from services.channels import Channel, PartedChannel
+from services.domain.deliveries import SETTLED, Part, certain_state, parts_from_json, parts_to_json, should_send
 from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown, RateLimited
 from services.domain.jobs import Claim, NewJob
+from services.domain.messages import Message, Receipt
 from services.pipeline.messages import pack, render_edition, unpack
+from services.pipeline.votes import has_thread, look_job
 from services.runtime import Runtime
 from services.storage import deliveries, editions, jobs, subscribers
 from services.storage.tables import Delivery
@@ -27,6 +33,8 @@ LEASE_FOR_A_SEND = timedelta(seconds=30)
 """A message is only handed over while at least this much of the lease is left (half of it, for short leases)."""
 
 SMTP_GATE = "smtp"
+SLACK_PACE_S = 1.0
+"""Slack takes about one message a second in a channel."""
 HOUR, SHORTEST_WAIT = timedelta(hours=1), timedelta(seconds=1)
 
 OUTCOMES = {
@@ -67,7 +75,9 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
         subscription, _ = subscribers.get_subscription(session, edition.subscription_id)
     # Whoever has left this digest gets no more of it, though another subscription keeps the address active.
     wanted = subscriber.state if subscription.state in {"active", "paused"} else subscription.state
-    verdict = should_send(delivery.state, wanted, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
+    parts = parts_from_json(delivery.parts)
+    state = certain_state(delivery.state, parts)
+    verdict = should_send(state, wanted, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
     if verdict != "send":
         _settle(rt, claim, delivery, verdict)
         return
@@ -81,19 +91,15 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
             deliveries.keep_message(session, delivery_id, pack(message))
         rt.checkpoint("send_deliveries.rendered")
 
-    def intent() -> None:
-        rt.checkpoint("send_deliveries.connected")
-        rt.enough_lease(claim, min(LEASE_FOR_A_SEND, rt.lease() / 2))
-        _move(rt, claim, delivery_id, "sending", attempts=delivery.attempts + 1)
-        rt.checkpoint("send_deliveries.intended")
-
     channel = rt.channel(subscriber.channel, subscriber.address)
     if channel.name == "email":
         _keep_to_rate(rt)
+    gate = f"slack {subscriber.address}" if channel.name == "slack" and isinstance(channel, PartedChannel) else ""
+    course = _Course(rt, claim, delivery_id, attempts=delivery.attempts + 1, parts=parts, gate=gate)
     try:
-        receipt = channel.send(message, subscriber.address, f"{edition.id}-{delivery_id}", commit_intent=intent)
+        receipt = _hand_over(channel, message, subscriber.address, f"{edition.id}-{delivery_id}", course)
     except DeliveryRefused as error:
-        _move(rt, claim, delivery_id, "failed", code=error.code, detail=str(error)[:1000])
+        course.end("failed", code=error.code, detail=str(error)[:1000])
         log.warning("delivery.failed", delivery=delivery_id, code=error.code, error=str(error))
     except DeliveryUnknown as error:
         _move(rt, claim, delivery_id, "unknown", code=error.code, detail=str(error)[:1000])
@@ -101,13 +107,83 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
         if rt.settings.smtp_ambiguity == "resend":
             raise DeliveryDeferred(str(error), code=error.code) from error
     except DeliveryDeferred as error:
-        _move(rt, claim, delivery_id, "deferred", code=error.code, detail=str(error)[:1000])
+        course.end("deferred", code=error.code, detail=str(error)[:1000])
         log.info("delivery.deferred", delivery=delivery_id, code=error.code, error=str(error))
         raise
     else:
         rt.checkpoint("send_deliveries.answered")
-        _move(rt, claim, delivery_id, "accepted", code=receipt.code, detail=receipt.detail[:1000], sent_at=rt.now())
+        course.accepted(receipt)
         log.info("delivery.accepted", delivery=delivery_id, channel=channel.name, code=receipt.code)
+
+
+def _hand_over(channel: Channel, message: Message, to: str, key: str, course: _Course) -> Receipt:
+    if isinstance(channel, PartedChannel):
+        return channel.send_parts(message, to, key, course)
+    return channel.send(message, to, key, commit_intent=course.begin)
+
+
+@dataclass(slots=True)
+class _Course:
+    """One try of a delivery as it goes: a `channels.Progress` whose every step is committed."""
+
+    rt: Runtime
+    claim: Claim
+    delivery_id: int
+    attempts: int
+    """What the row's count becomes once something leaves."""
+    parts: dict[str, Part]
+    gate: str = ""
+    """What the parts pass through at their pace, where they have one."""
+    _begun: list[str] = field(default_factory=list)
+    """Parts that this try was the first to begin."""
+
+    def begin(self) -> None:
+        """Commit that the message is about to leave."""
+        self.rt.checkpoint("send_deliveries.connected")
+        self.rt.enough_lease(self.claim, min(LEASE_FOR_A_SEND, self.rt.lease() / 2))
+        self._write("sending", attempts=self.attempts)
+        self.rt.checkpoint("send_deliveries.intended")
+
+    def intend(self, part: str, via: str = "") -> None:
+        """Commit that one part is about to leave."""
+        if self.gate:
+            with self.rt.gate(self.gate, SLACK_PACE_S):
+                pass
+        if part not in self.parts:
+            self._begun.append(part)
+        self.parts[part] = Part(via)
+        self.begin()
+
+    def taken(self, part: str, receipt: str) -> None:
+        """Commit that one part was taken."""
+        self.parts[part] = Part(self.parts[part].via, receipt[:200])
+        self._write("sending")
+        self.rt.checkpoint("send_deliveries.part_taken")
+
+    def accepted(self, receipt: Receipt) -> None:
+        """Commit that the whole message was taken, and the first look at what its readers say of it."""
+        now = self.rt.now()
+        look = look_job(self.delivery_id, 0, now) if has_thread(self.parts) else None
+        then = [look] if look is not None else []
+        _move(
+            self.rt, self.claim, self.delivery_id, "accepted", then=then, code=receipt.code,
+            detail=receipt.detail[:1000], sent_at=now,
+        )  # fmt: skip
+
+    def end(self, state: str, **values: Any) -> None:
+        """Commit that this try ended without the message, or the rest of it, having been taken.
+
+        What it was the first to begin has certainly not been taken, and is as if never begun.
+        """
+        for part in self._begun:
+            if self.parts[part].receipt is None:
+                del self.parts[part]
+        self._write(state, **values)
+
+    def _write(self, state: str, **values: Any) -> None:
+        if self.parts or self._begun:
+            values["parts"] = parts_to_json(self.parts)
+        _move(self.rt, self.claim, self.delivery_id, state, **values)
 
 
 def _keep_to_rate(rt: Runtime) -> None:
@@ -135,11 +211,14 @@ def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str) -> None
         log.info("delivery.settled", delivery=delivery.id, state=state)
 
 
-def _move(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: object) -> None:
-    """One step of a delivery, in a transaction that holds only while the claim does."""
+def _move(
+    rt: Runtime, claim: Claim, delivery_id: int, to: str, *, then: Sequence[NewJob] = (), **values: Any
+) -> None:
+    """One step of a delivery and the jobs that follow, in a transaction that holds only while the claim does."""
     with rt.writing() as session:
         jobs.check(session, claim)
         deliveries.move(session, delivery_id, to, now=rt.now(), **values)
+        jobs.add(session, then, now=rt.now(), cause_id=claim.job_id)
         rt.checkpoint(f"send_deliveries.{to}_written")
     rt.checkpoint(f"send_deliveries.{to}_committed")
 
@@ -182,6 +261,8 @@ def resend(rt: Runtime, edition_id: int) -> int:
                     expires_at=now + timedelta(days=1),
                     detail=None,
                     code=None,
+                    # What has been taken is not sent again; what may have been is, since a person says so.
+                    parts={name: part for name, part in delivery.parts.items() if part.get("receipt") is not None},
                 )
                 count += 1
     if count:

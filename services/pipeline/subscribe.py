@@ -12,6 +12,7 @@ from config.catalogue import CADENCES, Catalogue
 from services.domain.addresses import parse_address
 from services.domain.errors import InvalidInput
 from services.domain.queries import parse_query
+from services.domain.ranking import RANKINGS
 from services.domain.schedule import next_edition_at, parse_at, period_length
 from services.runtime import Runtime
 from services.storage import feeds, subscribers
@@ -29,6 +30,8 @@ def subscribe(
     at: str = "08:00",
     timezone: str = "UTC",
     budget: int = 12,
+    ranking: str = "personal",
+    news_alone: bool = False,
     feed_names: tuple[str, ...] = (),
     confirmed: bool = False,
     origin: str = "added",
@@ -45,6 +48,8 @@ def subscribe(
         raise InvalidInput(f"time zone {timezone!r} is unknown; write it as Europe/Berlin") from error
     if not 1 <= budget <= 500:
         raise InvalidInput("the budget is a number of papers from 1 to 500")
+    if ranking not in RANKINGS:
+        raise InvalidInput(f"ranking {ranking[:40]!r} is none of {', '.join(RANKINGS)}")
     for feed in feed_names:
         feeds.get(session, feed)
     now = rt.now()
@@ -56,7 +61,7 @@ def subscribe(
     name = name or (query if query else "Daily Papers")
     wanted: dict[str, Any] = {
         "query": query, "feeds": list(feed_names), "cadence": cadence, "at": at, "timezone": timezone,
-        "budget": budget,
+        "budget": budget, "ranking": ranking, "news_alone": news_alone,
     }  # fmt: skip
     subscription = subscribers.find_subscription(session, subscriber.id, name)
     if subscription is None:
@@ -93,7 +98,8 @@ def sync_catalogue(rt: Runtime, session: Session, catalogue: Catalogue) -> None:
     for spec in catalogue.digests:
         subscription, _ = subscribe(
             rt, session, to=spec.to, name=spec.name, query=spec.query, cadence=spec.cadence, at=spec.at,
-            timezone=spec.timezone, budget=spec.budget, feed_names=spec.feeds, confirmed=True, origin="catalogue",
+            timezone=spec.timezone, budget=spec.budget, ranking=spec.ranking, feed_names=spec.feeds, confirmed=True,
+            origin="catalogue",
         )  # fmt: skip
         kept.add(subscription.id or 0)
     for subscription, _ in subscribers.list_subscriptions(session):

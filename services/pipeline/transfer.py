@@ -14,12 +14,11 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
-from sqlmodel import col, select
 
 from services.domain.errors import InvalidInput
 from services.runtime import Runtime
 from services.storage import schema, service
-from services.storage.tables import Delivery, Heartbeat
+from services.storage.tables import Heartbeat
 
 log = structlog.get_logger(__name__)
 
@@ -108,17 +107,6 @@ def alive(rt: Runtime) -> list[Heartbeat]:
     except DatabaseError:
         return []
     return [row for row in seen if not (row.host == socket.gethostname() and _gone(row.pid))]
-
-
-def overdue_deliveries(rt: Runtime) -> tuple[int, int]:
-    """Of the deliveries not settled yet: how many are too late and will expire, how many will be sent."""
-    with rt.reading() as session:
-        rows = session.exec(
-            select(Delivery.expires_at).where(col(Delivery.state).in_(["planned", "deferred", "sending"]))
-        ).all()
-    now = rt.now()
-    late = sum(expires <= now for expires in rows)
-    return late, len(rows) - late
 
 
 def is_sqlite(engine: Engine) -> bool:

@@ -11,14 +11,17 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from services.domain.batches import COMPLETE, worth_showing
+from services.domain.categories import once
 from services.domain.digests import CodeFacts, EditionItem, EditionView, SourceStatus
 from services.domain.events import KINDS, describe
 from services.domain.identifiers import paper_url, pdf_url
 from services.domain.links import is_verified
 from services.domain.momentum import is_stale
-from services.domain.papers import PaperFacts
+from services.domain.organizations import main_organization
+from services.domain.papers import PaperFacts, RepoFacts
+from services.domain.ranking import votes_in_words
 from services.domain.summaries import telling_sentence
-from services.domain.tokens import make_token
+from services.domain.tokens import PAPER_PURPOSES, make_paper_token, make_token
 from services.runtime import Runtime
 from services.storage import batches, editions, events, feeds
 from services.storage.tables import Feed, Subscriber, Subscription
@@ -39,6 +42,10 @@ class Pick:
     paper: PaperFacts
     why: tuple[str, ...]
     late: bool = False
+    again: int = 0
+    """How many of the reader's snoozes of it have ended."""
+    sentence: str | None = None
+    """What a language model of ours said of it."""
 
 
 def edition_view(
@@ -52,6 +59,7 @@ def edition_view(
     sources: Sequence[SourceStatus],
     composed_at: datetime,
     edition_id: int | None,
+    since_at: datetime | None = None,
     since_you_read: Sequence[str] = (),
 ) -> EditionView:
     """The edition as data, with this subscriber's own links."""
@@ -64,9 +72,12 @@ def edition_view(
         edition_date=day,
         timezone=subscription.timezone,
         composed_at=composed_at,
-        items=tuple(_item(rt, pick, composed_at) for pick in picks),
+        items=tuple(
+            _item(rt, pick, composed_at, paper_links(rt, subscription, subscriber, pick.paper)) for pick in picks
+        ),
         matched=matched,
         considered=considered,
+        since_date=local_day(subscription.timezone, since_at) if since_at else None,
         since_you_read=tuple(since_you_read),
         sources=tuple(sources),
         facts_checked_at=min(checked, default=None),
@@ -76,6 +87,7 @@ def edition_view(
         feed_url=rt.url(f"/feeds/{subscription.feeds[0] if len(subscription.feeds) == 1 else 'all'}.atom"),
         preferences_url=links.get("preferences"),
         pause_url=links.get("pause"),
+        saved_url=links.get("saved"),
         unsubscribe_url=links.get("unsubscribe"),
         one_click_url=links.get("unsubscribe") if subscriber.channel == "email" else None,
     )
@@ -87,8 +99,20 @@ def own_links(rt: Runtime, subscription: Subscription, subscriber: Subscriber) -
         return {}
     return {
         purpose: rt.url(f"/{purpose}/{make_token(rt.secret, purpose, subscription.id or 0, subscriber.token_version)}")
-        for purpose in ("preferences", "pause", "unsubscribe")
+        for purpose in ("saved", "preferences", "pause", "unsubscribe")
     }
+
+
+def paper_links(
+    rt: Runtime, subscription: Subscription, subscriber: Subscriber, paper: PaperFacts
+) -> tuple[tuple[str, str], ...]:
+    """What a reader may say of one paper, as (act, signed link)."""
+    if subscriber.channel == "webhook":
+        return ()
+    row, version = subscription.id or 0, subscriber.token_version
+    return tuple(
+        (act, rt.url(f"/{act}/{make_paper_token(rt.secret, act, row, version, paper.id)}")) for act in PAPER_PURPOSES
+    )
 
 
 def since_you_read(session: Session, subscription_id: int, until: datetime) -> tuple[str, ...]:
@@ -101,32 +125,41 @@ def since_you_read(session: Session, subscription_id: int, until: datetime) -> t
     return tuple(dict.fromkeys(describe(event.kind, event.detail, title) for event, title in found))
 
 
-def _item(rt: Runtime, pick: Pick, now: datetime) -> EditionItem:
+def _item(rt: Runtime, pick: Pick, now: datetime, feedback: tuple[tuple[str, str], ...]) -> EditionItem:
     paper = pick.paper
     sentence = telling_sentence(paper.abstract) if paper.abstract else None
     return EditionItem(
         key=paper.key, title=paper.title, url=own_page(rt, paper), web_url=web_page(rt, paper.key),
         pdf_url=pdf_url(paper.key), authors=tuple(a.name for a in paper.authors),
-        authors_count=paper.authors_count or len(paper.authors), organization=paper.organization, why=pick.why,
-        sentence=paper.ai_summary or sentence,
-        sentence_source="HF AI" if paper.ai_summary else ("abstract" if sentence else None),
-        abstract=paper.abstract, published_at=paper.published_at, announced_on=paper.announced_on,
-        version=paper.version, categories=paper.categories, upvotes=paper.upvotes,
-        comments_count=paper.comments_count, withdrawn=paper.withdrawn, late=pick.late,
-        code=tuple(
-            CodeFacts(
-                slug=r.slug, url=r.url, stars=r.stars, stars_gained_24h=r.stars_gained_24h,
-                stars_gained_7d=r.stars_gained_7d, stale=is_stale(r.pushed_at, now), license=r.license,
-                language=r.language, pushed_at=r.pushed_at, archived=r.archived, evidence=r.evidence,
-                checked_at=r.checked_at,
-            )
-            for r in paper.repos
-            # A wrong repository is worse than none: only what speaks for the paper is shown as its code.
-            if r.state in {"found", "new"} and is_verified(r.evidence)
+        authors_count=paper.authors_count or len(paper.authors), organization=main_organization(paper), why=pick.why,
+        sentence=pick.sentence or paper.ai_summary or sentence,
+        sentence_source=(
+            "AI" if pick.sentence else "HF AI" if paper.ai_summary else ("abstract" if sentence else None)
         ),
+        abstract=paper.abstract, published_at=paper.published_at, announced_on=paper.announced_on,
+        version=paper.version, categories=tuple(once(paper.categories)), upvotes=paper.upvotes,
+        comments_count=paper.comments_count, team_votes=votes_in_words(paper.votes),
+        withdrawn=paper.withdrawn, late=pick.late,
+        code=tuple(_code_facts(r, now) for r in paper.repos if _is_shown(r)),
+        artifacts=tuple(_code_facts(r, now) for r in paper.artifacts if r.state == "found" and _is_shown(r)),
         project_urls=tuple(x.url for x in paper.links if x.kind == "project"),
         models=_many(paper, "model"), datasets=_many(paper, "dataset"), spaces=_many(paper, "space"),
-        feeds=paper.feeds,
+        feeds=paper.feeds, feedback=feedback,
+    )  # fmt: skip
+
+
+def _is_shown(repo: RepoFacts) -> bool:
+    """A wrong repository is worse than none: only what speaks for the paper is shown as its own."""
+    return repo.state in {"found", "new"} and is_verified(repo.evidence)
+
+
+def _code_facts(repo: RepoFacts, now: datetime) -> CodeFacts:
+    return CodeFacts(
+        slug=repo.slug, url=repo.url, kind=repo.kind, stars=repo.stars, downloads=repo.downloads, gated=repo.gated,
+        release=repo.release, released_at=repo.released_at, stars_gained_24h=repo.stars_gained_24h,
+        stars_gained_7d=repo.stars_gained_7d, stale=repo.kind == "code" and is_stale(repo.pushed_at, now),
+        license=repo.license, language=repo.language, pushed_at=repo.pushed_at, archived=repo.archived,
+        evidence=repo.evidence, checked_at=repo.checked_at,
     )  # fmt: skip
 
 

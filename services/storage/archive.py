@@ -16,7 +16,9 @@ from services.domain.identifiers import identifiers_from_url, parse_arxiv, parse
 from services.domain.links import EVIDENCE, LinkData
 from services.domain.momentum import Momentum, momentum
 from services.domain.papers import AuthorData, PaperFacts, RepoFacts
+from services.domain.repos import repo_url
 from services.storage import repos as repo_rows
+from services.storage import votes
 from services.storage.sql import chunks
 from services.storage.tables import EditionItem, Feed, Identifier, Link, Paper, Repo, Sighting
 
@@ -54,6 +56,7 @@ def _load_part(session: Session, ids: Sequence[int], now: datetime) -> Iterator[
     rows = {r.id: r for part in chunks(repo_ids) for r in repo_rows.list_by_ids(session, part)}
     stars = repo_rows.readings_with_first(session, repo_ids, since=now - timedelta(days=9))
 
+    cast = votes.tally(session, ids)
     for paper in session.exec(select(Paper).where(col(Paper.id).in_(ids))):
         assert paper.id is not None
         mine = links.get(paper.id, [])
@@ -70,20 +73,24 @@ def _load_part(session: Session, ids: Sequence[int], now: datetime) -> Iterator[
             published_at=paper.published_at, updated_at=paper.updated_at, announced_on=paper.announced_on,
             first_seen_at=paper.first_seen_at, version=paper.version, categories=tuple(paper.categories),
             comment=paper.comment, journal_ref=paper.journal_ref, license=paper.license,
-            comments_count=paper.comments_count, upvotes=paper.upvotes, ai_summary=paper.ai_summary,
+            comments_count=paper.comments_count, upvotes=paper.upvotes, citations=paper.citations,
+            ai_summary=paper.ai_summary,
             ai_keywords=tuple(paper.ai_keywords), thumbnail_url=paper.thumbnail_url, withdrawn=paper.withdrawn,
             identifiers=tuple(identifiers.get(paper.id, ())),
             links=tuple(LinkData(url=x.url, kind=x.kind, slug=x.slug, evidence=x.evidence) for x in mine),
-            repos=tuple(repos.values()), feeds=tuple(feeds.get(paper.id, ())),
+            repos=tuple(r for r in repos.values() if r.kind == "code"),
+            artifacts=tuple(r for r in repos.values() if r.kind != "code"), feeds=tuple(feeds.get(paper.id, ())),
+            votes=cast.get(paper.id, (0, 0)),
         )  # fmt: skip
 
 
 def _repo_facts(row: Repo, evidence: str, speed: Momentum) -> RepoFacts:
     return RepoFacts(
-        slug=row.slug, url=f"https://{row.host}/{row.slug}", state=row.state, stars=row.stars,
+        slug=row.slug, url=repo_url(row.host, row.kind, row.slug), kind=row.kind, state=row.state, stars=row.stars,
         stars_gained_24h=speed.gained_24h, stars_gained_7d=speed.gained_7d, stars_gained_since=speed.gained_since,
         stars_per_day=speed.per_day,
-        forks=row.forks, license=row.license, language=row.language, description=row.description,
+        forks=row.forks, downloads=row.downloads, gated=row.gated, release=row.release, released_at=row.released_at,
+        license=row.license, language=row.language, description=row.description,
         topics=tuple(row.topics), pushed_at=row.pushed_at, archived=row.archived, checked_at=row.checked_at,
         evidence=evidence,
     )  # fmt: skip

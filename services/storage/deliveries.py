@@ -47,6 +47,24 @@ def move(session: Session, delivery_id: int, to: str, *, now: datetime, **values
         raise LeaseLost(f"delivery {delivery_id} can no longer become {to}")
 
 
+UNFINISHED = ("planned", "deferred", "sending")
+
+
+def hold(session: Session, *, now: datetime, detail: str, edition_id: int | None = None) -> int:
+    """Make unfinished deliveries (of one edition, or all) `unknown`, for a person to decide; returns how many."""
+    held = update(Delivery).where(col(Delivery.state).in_(UNFINISHED))
+    if edition_id is not None:
+        held = held.where(col(Delivery.edition_id) == edition_id)
+    done = session.execute(held.values(state="unknown", detail=detail, updated_at=now).returning(col(Delivery.id)))
+    return len(done.all())
+
+
+def expire_unfinished(session: Session, *, now: datetime) -> int:
+    """Make unfinished deliveries that are too late by now `expired`; returns how many."""
+    late = update(Delivery).where(col(Delivery.state).in_(UNFINISHED), col(Delivery.expires_at) <= now)
+    return len(session.execute(late.values(state="expired", updated_at=now).returning(col(Delivery.id))).all())
+
+
 def keep_message(session: Session, delivery_id: int, message: bytes) -> None:
     """Keep the rendered message, so that every try sends the same bytes."""
     session.execute(update(Delivery).where(col(Delivery.id) == delivery_id).values(message=message))

@@ -9,11 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.nearness import nearness
-from services.storage.sql import chunks, insert_ignore
+from services.storage.sql import chunks, insert_ignore, upsert
 from services.storage.tables import Duplicate, Paper, Title
 
 MOST_ALIKE = 12
@@ -80,6 +81,38 @@ def list_open(session: Session, *, limit: int = 100) -> list[Duplicate]:
             .limit(limit)
         )
     )
+
+
+def page(
+    session: Session, *, state: str, before: int | None = None, limit: int = 50
+) -> list[tuple[Duplicate, Paper, Paper]]:
+    """Pairs of a state with the two papers, newest first."""
+    one, other = aliased(Paper), aliased(Paper)
+    query = (
+        select(Duplicate, one, other)
+        .join(one, col(one.id) == col(Duplicate.paper_id))
+        .join(other, col(other.id) == col(Duplicate.other_id))
+        .where(Duplicate.state == state)
+    )
+    if before is not None:
+        query = query.where(col(Duplicate.id) < before)
+    return [(d, a, b) for d, a, b in session.exec(query.order_by(col(Duplicate.id).desc()).limit(limit))]
+
+
+def keep_apart(session: Session, key: str, other: str, *, now: datetime) -> None:
+    """Record that two papers, by their keys, are different, for good. Raises `InvalidInput`, `NotFound`."""
+    found = {row.key: row.id for row in session.exec(select(Paper).where(col(Paper.key).in_([key, other])))}
+    missing = next((one for one in (key, other) if one not in found), None)
+    if missing is not None:
+        raise NotFound(f"no paper has the key {missing!r}")
+    if key == other:
+        raise InvalidInput(f"{key} is one paper, not two")
+    one, two = sorted(i or 0 for i in found.values())
+    row = {
+        "paper_id": one, "other_id": two, "score": 0.0, "state": "different", "reason": "kept apart by a person",
+        "found_at": now, "decided_at": now,
+    }  # fmt: skip
+    upsert(session, Duplicate, [row], ["paper_id", "other_id"], update=["state", "decided_at"])
 
 
 def decide(session: Session, duplicate_id: int, state: str, *, now: datetime) -> None:

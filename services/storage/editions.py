@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from services.domain.errors import NotFound
-from services.storage.sql import insert_ignore
+from services.storage.sql import chunks, insert_ignore
 from services.storage.tables import Edition, EditionItem, Subscription
 
 
@@ -38,6 +38,17 @@ def find(session: Session, subscription_id: int, period: str) -> Edition | None:
     return session.exec(
         select(Edition).where(Edition.subscription_id == subscription_id, Edition.period == period)
     ).first()
+
+
+def had(session: Session, subscription_id: int, paper_ids: Collection[int]) -> list[tuple[int, int]]:
+    """Which of these papers a subscription has had: (paper, how many snoozes of it had ended by then)."""
+    found: list[tuple[int, int]] = []
+    for part in chunks(sorted(paper_ids)):
+        query = select(EditionItem.paper_id, EditionItem.again).where(
+            EditionItem.subscription_id == subscription_id, col(EditionItem.paper_id).in_(part)
+        )
+        found += [(paper_id, again) for paper_id, again in session.exec(query)]
+    return found
 
 
 def last(session: Session, subscription_id: int) -> Edition | None:

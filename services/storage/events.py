@@ -50,6 +50,20 @@ def of_paper(session: Session, paper_id: int) -> list[Event]:
     return list(session.exec(select(Event).where(Event.paper_id == paper_id).order_by(col(Event.at), col(Event.id))))
 
 
+def page(
+    session: Session, *, kind: str = "", paper: str = "", before: int | None = None, limit: int = 50
+) -> list[tuple[Event, str]]:
+    """Events with the keys of their papers, newest first."""
+    query = select(Event, Paper.key).join(Paper, col(Paper.id) == col(Event.paper_id))
+    if kind:
+        query = query.where(Event.kind == kind)
+    if paper:
+        query = query.where(Paper.key == paper)
+    if before is not None:
+        query = query.where(col(Event.id) < before)
+    return [(event, key) for event, key in session.exec(query.order_by(col(Event.id).desc()).limit(limit))]
+
+
 def since_read(
     session: Session, subscription_id: int, *, after: datetime, until: datetime, limit: int = 50
 ) -> list[tuple[Event, str]]:

@@ -41,6 +41,15 @@ def forget(session: Session, subscription_id: int, paper_id: int, act: str, *, t
     return bool(gone.rowcount)  # type: ignore[attr-defined]
 
 
+def forget_target(session: Session, subscription_id: int, act: str, target: str) -> None:
+    """Take an act with that target back, at whatever papers it was said."""
+    session.execute(
+        delete(Feedback).where(
+            col(Feedback.subscription_id) == subscription_id, col(Feedback.act) == act, col(Feedback.target) == target
+        )
+    )
+
+
 def list_all(session: Session, subscription_id: int, *, acts: Sequence[str] = ()) -> list[Feedback]:
     """What was said for a subscription, the newest first."""
     query = select(Feedback).where(Feedback.subscription_id == subscription_id)

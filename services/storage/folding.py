@@ -34,15 +34,17 @@ from services.storage.tables import (
     Sighting,
     Statement,
     Title,
+    Vote,
 )
 
 _MOVED: tuple[tuple[type[SQLModel], tuple[str, ...]], ...] = (
     (Sighting, ("feed_id", "day")),
-    (EditionItem, ("subscription_id",)),
+    (EditionItem, ("subscription_id", "again")),
     (Title, ("title_key",)),
     (Event, ("kind", "key")),
     (PaperCheck, ("source",)),
     (Feedback, ("subscription_id", "act", "target")),
+    (Vote, ("subscription_id", "voter")),
 )
 """What points at a paper, and what makes it one of its kind there."""
 

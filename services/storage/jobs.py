@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, literal_column, or_, update
+from sqlalchemy import bindparam, func, literal_column, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import LeaseLost, NotFound
 from services.domain.jobs import STAGES, Claim, Hint, NewJob
 from services.storage.engine import is_sqlite
-from services.storage.sql import insert_ignore
+from services.storage.sql import insert_ignore, table_of
 from services.storage.tables import Attempt, Job
 
 
@@ -57,33 +58,23 @@ def claim(
     became due after it (a hint for them is under way). Attempts are counted here, at the claim, so that a job
     that kills its worker does not come back for ever.
     """
-    if job_id is not None:
-        due_now = (_READY & (col(Job.due_at) <= now)) | (_RUNNING & (col(Job.lease_until) < now))
-        found = _first(session, select(Job.id).where(Job.id == job_id, due_now))
-    else:
-        found = _next(session, now=now, ready_at=overdue_since or now, stages=STAGES if stages is None else stages)
-    if found is None:
-        return None
     token = secrets.token_hex(8)
-    row = session.execute(
-        update(Job)
-        .where(col(Job.id) == found)
-        .values(
-            state="running",
-            token=token,
-            lease_until=now + lease,
-            started_at=now,
-            attempts=col(Job.attempts) + 1,
-        )
-        .returning(*_CLAIM_COLUMNS)
-    ).one()
-    session.execute(
-        update(Attempt)
-        .where(col(Attempt.job_id) == row.id, col(Attempt.outcome) == "running")
-        .values(outcome="lost", finished_at=now, error="the worker's lease ran out")
+    values = {"token": token, "now": now, "until": now + lease, "ready_at": overdue_since or now, "job_id": job_id}
+    if job_id is not None:
+        taking = _taking_one(is_sqlite(session))
+    else:
+        stages = tuple(STAGES if stages is None else stages)
+        turn = int(now.timestamp() * 1000) % max(len(stages), 1)
+        taking = _taking_next(is_sqlite(session), stages[turn:] + stages[:turn])
+    row = session.connection().execute(taking, values).one_or_none()
+    if row is None:
+        return None
+    if row.attempts > 1:
+        session.connection().execute(_LOST, {"job": row.id, "now": now})
+    session.connection().execute(
+        _ATTEMPTS.insert(),
+        {"job_id": row.id, "number": row.attempts, "worker": worker, "started_at": now, "outcome": "running"},
     )
-    session.add(Attempt(job_id=row.id, number=row.attempts, worker=worker, started_at=now))
-    session.flush()
     return Claim(
         job_id=row.id,
         kind=row.kind,
@@ -98,55 +89,86 @@ def claim(
     )
 
 
-# Written out, not bound: a database uses a partial index only where it can see that the condition is the index's.
-_READY = col(Job.state) == literal_column("'ready'")
-_RUNNING = col(Job.state) == literal_column("'running'")
+# The statements below are run for every job there is: they are put together once, and name no Python object.
+# States are written out, not bound: a database uses a partial index only where it can see that the condition is the
+# index's.
 
-
-def _next(session: Session, *, now: datetime, ready_at: datetime, stages: Sequence[str]) -> int | None:
-    """The job to be claimed next: one whose worker is gone, else the most urgent of a stage, the stages in turn.
-
-    Each question is answered by the first row of a partial index, however long the backlog; and a backlog of one
-    stage leaves the others their share.
-    """
-    expired = select(Job.id).where(_RUNNING, col(Job.lease_until) < now, col(Job.stage).in_(stages))
-    found = _first(session, expired.order_by(col(Job.lease_until)).limit(1))
-    turn = int(now.timestamp() * 1000) % max(len(stages), 1)
-    for stage in (*stages[turn:], *stages[:turn]):
-        if found is not None:
-            break
-        ready = select(Job.id).where(_READY, Job.stage == stage, col(Job.due_at) <= ready_at)
-        found = _first(session, ready.order_by(col(Job.priority), col(Job.due_at), col(Job.id)).limit(1))
-    return found
-
-
-def _first(session: Session, pick: Any) -> int | None:
-    """The id a query finds first; on PostgreSQL it is locked, and what others have locked is passed over."""
-    if not is_sqlite(session):
-        pick = pick.with_for_update(skip_locked=True)
-    found: int | None = session.exec(pick).first()
-    return found
-
-
-_CLAIM_COLUMNS: tuple[Any, ...] = (
-    Job.id,
-    Job.kind,
-    Job.key,
-    Job.stage,
-    Job.payload,
-    Job.attempts,
-    Job.spared,
-    Job.lease_until,
-    Job.due_at,
+_JOBS, _ATTEMPTS = table_of(Job), table_of(Attempt)
+_READY = _JOBS.c.state == literal_column("'ready'")
+_RUNNING = _JOBS.c.state == literal_column("'running'")
+_NOW = bindparam("now", type_=_JOBS.c.due_at.type)
+_HELD = (_JOBS.c.id == bindparam("job")) & (_JOBS.c.token == bindparam("held")) & _RUNNING
+_LOST = (
+    update(_ATTEMPTS)
+    .where(_ATTEMPTS.c.job_id == bindparam("job"), _ATTEMPTS.c.outcome == "running")
+    .values(outcome="lost", finished_at=_NOW, error="the worker's lease ran out")
 )
+
+
+@cache
+def _taking_one(sqlite: bool) -> Any:
+    """Take the job `job_id`, if it is due or its worker's lease ran out."""
+    due = (_READY & (_JOBS.c.due_at <= _NOW)) | (_RUNNING & (_JOBS.c.lease_until < _NOW))
+    return _taking(_first(select(_JOBS.c.id).where(_JOBS.c.id == bindparam("job_id"), due), sqlite))
+
+
+@cache
+def _taking_next(sqlite: bool, stages: tuple[str, ...]) -> Any:
+    """Take one whose worker is gone, else the most urgent of the first stage that has any.
+
+    One statement, whose questions are asked one after another until one has an answer. Each is answered by the first
+    row of a partial index, however long the backlog; and as the stages take turns at being the first, a backlog of
+    one leaves the others their share.
+    """
+    ids = select(_JOBS.c.id)
+    of_stages = _JOBS.c.stage.in_([literal_column(f"'{stage}'") for stage in stages])
+    expired = ids.where(_RUNNING, _JOBS.c.lease_until < _NOW, of_stages).order_by(_JOBS.c.lease_until).limit(1)
+    # The plus keeps SQLite from using the index for this, which it would pay for by sorting all that is due.
+    due_at = literal_column("+jobs.due_at", _JOBS.c.due_at.type) if sqlite else _JOBS.c.due_at
+    by_stage = [
+        ids.where(_READY, _JOBS.c.stage == stage, due_at <= bindparam("ready_at"))
+        .order_by(_JOBS.c.priority, _JOBS.c.due_at, _JOBS.c.id)
+        .limit(1)
+        for stage in stages
+    ]
+    found = [_first(pick, sqlite) for pick in (expired, *by_stage)]
+    return _taking(func.coalesce(*found) if by_stage else found[0])
+
+
+def _first(pick: Any, sqlite: bool) -> Any:
+    """The id a query finds first; on PostgreSQL it is locked, and what others have locked is passed over."""
+    return (pick if sqlite else pick.with_for_update(skip_locked=True)).scalar_subquery()
+
+
+def _taking(found: Any) -> Any:
+    jobs = _JOBS.c
+    return (
+        update(_JOBS)
+        .where(jobs.id == found)
+        .values(
+            state="running",
+            token=bindparam("token"),
+            lease_until=bindparam("until", type_=jobs.lease_until.type),
+            started_at=_NOW,
+            attempts=jobs.attempts + 1,
+        )
+        .returning(
+            jobs.id, jobs.kind, jobs.key, jobs.stage, jobs.payload, jobs.attempts, jobs.spared, jobs.lease_until,
+            jobs.due_at,
+        )
+    )  # fmt: skip
+
+
+_HOLDS = {
+    True: select(_JOBS.c.id).where(_HELD),
+    False: select(_JOBS.c.id).where(_HELD).with_for_update(),
+}
 
 
 def check(session: Session, claim: Claim) -> None:
     """Raise `LeaseLost` unless the claim still holds; on PostgreSQL the row stays locked until the commit."""
-    query = select(Job.token).where(Job.id == claim.job_id, Job.state == "running")
-    if not is_sqlite(session):
-        query = query.with_for_update()
-    if session.exec(query).first() != claim.token:
+    held = {"job": claim.job_id, "held": claim.token}
+    if session.connection().execute(_HOLDS[is_sqlite(session)], held).first() is None:
         raise LeaseLost(f"job {claim.job_id} ({claim.kind} {claim.key}) was taken over by another worker")
 
 
@@ -212,19 +234,16 @@ def _close(
     spare: bool = False,
     **values: Any,
 ) -> None:
-    if spare:
-        values["spared"] = col(Job.spared) + 1
-    done = session.execute(
-        update(Job)
-        .where(col(Job.id) == claim.job_id, col(Job.token) == claim.token, col(Job.state) == "running")
-        .values(state=state, token=None, lease_until=None, **values)
-        .returning(col(Job.id))
-    ).first()
-    if done is None:
+    spared = {"spared": _JOBS.c.spared + 1} if spare else {}
+    done = session.connection().execute(
+        update(_JOBS).where(_HELD).values(state=state, token=None, lease_until=None, **spared, **values),
+        {"job": claim.job_id, "held": claim.token},
+    )
+    if not done.rowcount:
         raise LeaseLost(f"job {claim.job_id} ({claim.kind} {claim.key}) was taken over by another worker")
-    session.execute(
-        update(Attempt)
-        .where(col(Attempt.job_id) == claim.job_id, col(Attempt.number) == claim.attempt)
+    session.connection().execute(
+        update(_ATTEMPTS)
+        .where(_ATTEMPTS.c.job_id == claim.job_id, _ATTEMPTS.c.number == claim.attempt)
         .values(outcome=outcome, finished_at=now, error=values.get("last_error"), traceback=traceback or None)
     )
 
@@ -252,13 +271,23 @@ def next_due_at(session: Session, *, stages: Sequence[str] = STAGES) -> datetime
     return session.exec(select(func.min(Job.due_at)).where(Job.state == "ready", col(Job.stage).in_(stages))).first()
 
 
+def any_open(session: Session, *, kind: str, key_begins: str) -> bool:
+    """Whether a job of a kind whose key begins so is still to be done."""
+    # A range, since LIKE uses no index on PostgreSQL in most locales.
+    query = select(Job.id).where(
+        Job.kind == kind, col(Job.key) >= key_begins, col(Job.key) < f"{key_begins}\U0010ffff",
+        col(Job.state).in_(("ready", "running")),
+    )  # fmt: skip
+    return session.exec(query.limit(1)).first() is not None
+
+
 def counts(session: Session) -> dict[str, dict[str, int]]:
     """Jobs by stage and state."""
     result: dict[str, dict[str, int]] = {}
-    for stage, state, number in session.exec(
-        select(Job.stage, Job.state, func.count()).group_by(col(Job.stage), col(Job.state))
-    ):
-        result.setdefault(stage, {})[state] = number
+    for states in ("('ready', 'running')", "('done', 'dead')"):  # written out, for the sake of a partial index
+        some = select(Job.stage, Job.state, func.count()).where(literal_column(f"jobs.state IN {states}"))
+        for stage, state, number in session.exec(some.group_by(col(Job.stage), col(Job.state))):
+            result.setdefault(stage, {})[state] = number
     return result
 
 
@@ -275,15 +304,50 @@ def attempts(session: Session, job_id: int) -> list[Attempt]:
     return list(session.exec(select(Attempt).where(Attempt.job_id == job_id).order_by(col(Attempt.number))))
 
 
-def revive(session: Session, job_ids: Sequence[int], *, now: datetime) -> list[Hint]:
-    """Make finished or dead jobs ready again with a fresh set of attempts, as a person asks."""
-    rows = session.execute(
-        update(Job)
-        .where(col(Job.id).in_(job_ids), col(Job.state).in_(["dead", "done"]))
-        .values(state="ready", due_at=now, finished_at=None, spared=col(Job.attempts))
-        .returning(col(Job.id), col(Job.stage))
-    ).all()
-    return [Hint(row.id, row.stage) for row in rows]
+def revive(
+    session: Session, job_ids: Sequence[int], *, now: datetime, apart: timedelta = timedelta(0)
+) -> list[Hint]:
+    """Make finished or dead jobs ready again with a fresh set of attempts, as a person asks.
+
+    With `apart` they are due one after another, so that many do not fall upon whoever failed them, and those to come
+    are stopped by the first that fails again (see `stop_revived`).
+    """
+    hints = []
+    for place, some in enumerate([[job_id] for job_id in job_ids] if apart else [list(job_ids)]):
+        due_at = now + place * apart
+        rows = session.execute(
+            update(Job)
+            .where(col(Job.id).in_(some), col(Job.state).in_(["dead", "done"]))
+            .values(state="ready", due_at=due_at, finished_at=None, spared=col(Job.attempts))
+            .returning(col(Job.id), col(Job.stage))
+        ).all()
+        hints += [Hint(row.id, row.stage) for row in rows if due_at <= now]
+    return hints
+
+
+def stop_revived(session: Session, signature: str, *, now: datetime) -> int:
+    """Give up again what was revived of one cause and has not begun yet: that cause still holds. How many those are."""
+    waiting = (_JOBS.c.signature == signature) & _READY & (_JOBS.c.due_at > now)
+    untried = (_JOBS.c.attempts > 0) & (_JOBS.c.attempts == _JOBS.c.spared)
+    stopped = update(_JOBS).where(waiting, untried).values(state="dead", finished_at=now)
+    return session.connection().execute(stopped).rowcount
+
+
+def call_off(session: Session, kinds: Sequence[str], *, now: datetime) -> int:
+    """Finish unfinished jobs of these kinds without their having run; returns how many."""
+    off = update(_JOBS).where(_JOBS.c.kind.in_(kinds), _JOBS.c.state.in_(["ready", "running", "dead"]))
+    done = session.connection().execute(off.values(state="done", token=None, lease_until=None, finished_at=now))
+    return done.rowcount
+
+
+def amend(session: Session, kind: str, payload: Mapping[str, Any]) -> int:
+    """Put something into the payload of every unfinished job of a kind; returns how many."""
+    rows = session.exec(select(Job).where(Job.kind == kind, col(Job.state).in_(["ready", "running", "dead"]))).all()
+    for job in rows:
+        job.payload = {**job.payload, **payload}
+        session.add(job)
+    session.flush()
+    return len(rows)
 
 
 def prune(session: Session, *, before: datetime, limit: int = 5000) -> int:

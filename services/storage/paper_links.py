@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from services.domain.events import EventData, code_appeared
 from services.domain.identifiers import canonical_url
-from services.domain.links import EVIDENCE, LINK_KINDS, LinkData, find_links, is_verified
+from services.domain.links import EVIDENCE, LINK_KINDS, LinkData, find_links, is_verified, standing
 from services.domain.papers import PaperData
+from services.storage import events
 from services.storage import repos as repo_rows
 from services.storage.identity import Group
 from services.storage.sql import chunks, upsert
-from services.storage.tables import Link
+from services.storage.tables import Identifier, Link, Paper
 
 _COMPARED: tuple[Any, ...] = (Link.paper_id, Link.url_key, Link.evidence, Link.kind, Link.url)
 
@@ -54,9 +56,7 @@ def write_links(
         for row in session.execute(sa.select(*map(col, _COMPARED)).where(col(Link.paper_id).in_(part))):
             there[(row.paper_id, row.url_key)] = row
     fresh = {key: link for key, link in found.items() if key not in there or better(link, there[key])}
-    repo_ids, new_repo_ids = repo_rows.ensure(
-        session, [link for link in fresh.values() if link.kind == "code" and link.slug], now=now
-    )
+    repo_ids, new_repo_ids = repo_rows.ensure(session, list(fresh.values()), now=now)
     rows = [
         {
             "paper_id": paper_id, "url": link.url, "url_key": url_key, "kind": link.kind, "slug": link.slug,
@@ -72,6 +72,61 @@ def write_links(
         if link.kind == "code" and is_verified(link.evidence) and paper_id in known and paper_id not in had_code
     ]
     return new_repo_ids, appeared
+
+
+def claimed_repos(session: Session, repo_ids: Collection[int]) -> set[int]:
+    """Those of these repositories that only a third party says are a paper's."""
+    return {
+        repo_id
+        for repo_id, evidence in session.execute(
+            sa.select(col(Link.repo_id), col(Link.evidence)).where(col(Link.repo_id).in_(sorted(repo_ids)))
+        )
+        if standing(evidence) == "claimed"
+    }
+
+
+def vouch(session: Session, mentions: Mapping[int, Collection[str]], *, now: datetime) -> int:
+    """A README or card that names a paper makes the repository official for it; returns how many links became so.
+
+    `mentions` are identifiers by repository row. Of a paper known since yesterday that had no official code it is
+    news, as if the code had appeared.
+    """
+    named = {repo_id: set(names) for repo_id, names in mentions.items() if names}
+    if not named:
+        return 0
+    links = [
+        link
+        for link in session.exec(select(Link).where(col(Link.repo_id).in_(sorted(named))))
+        if standing(link.evidence) == "claimed"
+    ]
+    papers = sorted({link.paper_id for link in links})
+    names_of: dict[int, set[str]] = defaultdict(set)
+    for row in session.exec(select(Identifier).where(col(Identifier.paper_id).in_(papers))):
+        names_of[row.paper_id].add(f"{row.scheme}:{row.value}")
+    official = {
+        paper_id
+        for paper_id, evidence in session.execute(
+            sa.select(col(Link.paper_id), col(Link.evidence)).where(
+                col(Link.paper_id).in_(papers), col(Link.kind) == "code"
+            )
+        )
+        if is_verified(evidence)
+    }
+    known_since = dict(
+        session.execute(sa.select(col(Paper.id), col(Paper.first_seen_at)).where(col(Paper.id).in_(papers))).all()
+    )
+    vouched = [link for link in links if names_of[link.paper_id] & named[link.repo_id or 0]]
+    appeared: list[tuple[int, EventData]] = []
+    for link in vouched:
+        link.evidence = "readme"
+        session.add(link)
+        late = now - known_since[link.paper_id] > timedelta(days=1)
+        if link.kind == "code" and late and link.paper_id not in official:
+            data = LinkData(url=link.url, kind=link.kind, slug=link.slug, evidence=link.evidence)
+            appeared.append((link.paper_id, code_appeared(data)))
+    session.flush()
+    events.record(session, appeared, now=now)
+    return len(vouched)
 
 
 def links_of(entry: PaperData) -> tuple[LinkData, ...]:

@@ -69,7 +69,7 @@ def store_page(
     session: Session,
     entries: Sequence[PaperData],
     *,
-    feed: Feed,
+    feed: Feed | None,
     source: str,
     day: date,
     now: datetime,
@@ -77,6 +77,7 @@ def store_page(
 ) -> Stored:
     """Store a page's entries as papers, identifiers, statements, sightings and links.
 
+    Without `feed` nobody listed them: they are answers about papers we hold, and leave no sighting.
     `source` names who speaks (see `domain.merging`), `day` is used where an entry states none, `read_on` is the
     day the source itself was asked (`None` for recordings). Storing the same page again changes nothing, and the
     order in which pages are stored makes no difference to what is held of papers, identifiers and links.
@@ -108,7 +109,8 @@ def store_page(
     search_index.refresh(session, [g.paper_id for g in writes.new_groups] + [row["b_id"] for row in writes.updates])
     write_identifiers(session, groups)
     _write_statements(session, writes.spoken, now=now)
-    _write_sightings(session, groups, feed_id=feed.id or 0, day=day, now=now)
+    if feed is not None:
+        _write_sightings(session, groups, feed_id=feed.id or 0, day=day, now=now)
     result.new_repo_ids, appeared = write_links(session, writes.told, known=frozenset(known_ids), now=now)
     result.alike = duplicates.flag(session, write_titles(session, writes.told), now=now)
     result.events = events.record(session, writes.events + appeared, now=now)

@@ -38,10 +38,12 @@ def announced_on(session: Session, paper_ids: Sequence[int]) -> dict[int, date]:
     return found
 
 
-def list_due(session: Session, *, now: datetime, limit: int = 500) -> list[int]:
-    """Ids of the checks that are due, those waiting longest first."""
+def list_due(session: Session, *, now: datetime, source: str = "hf_papers", limit: int = 500) -> list[int]:
+    """Ids of the checks at one source that are due, those waiting longest first."""
     query = (
-        select(PaperCheck.id).where(col(PaperCheck.next_check_at) <= now).order_by(col(PaperCheck.next_check_at))
+        select(PaperCheck.id)
+        .where(col(PaperCheck.next_check_at) <= now, PaperCheck.source == source)
+        .order_by(col(PaperCheck.next_check_at))
     ).limit(limit)
     return [i for i in session.exec(query) if i is not None]
 

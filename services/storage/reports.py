@@ -16,9 +16,11 @@ from sqlalchemy import func, or_
 from sqlmodel import Session, col, select
 
 from services.domain.jobs import STAGES
+from services.storage.search_tree import has
 from services.storage.sql import chunks
 from services.storage.tables import (
     Attempt,
+    Batch,
     Delivery,
     Document,
     Edition,
@@ -117,8 +119,8 @@ def totals(session: Session) -> Totals:
 
     return Totals(
         papers=number(select(func.count()).select_from(Paper)),
-        with_code=number(select(func.count(func.distinct(Link.paper_id))).where(col(Link.repo_id).is_not(None))),
-        repos=number(select(func.count()).select_from(Repo)),
+        with_code=number(select(func.count()).select_from(Paper).where(has("code"))),
+        repos=number(select(func.count()).select_from(Repo).where(Repo.kind == "code")),
         feeds=number(select(func.count()).select_from(Feed).where(Feed.retired == False)),  # noqa: E712
         subscriptions=number(
             select(func.count())
@@ -164,6 +166,20 @@ def fetch_states(session: Session, *, since: datetime) -> dict[str, int]:
     """Fetches since then, by state."""
     rows = session.exec(select(Fetch.state, func.count()).where(Fetch.fetched_at >= since).group_by(col(Fetch.state)))
     return dict(rows.all())
+
+
+def batches(
+    session: Session, *, feed_id: int | None = None, state: str = "", before: int | None = None, limit: int = 50
+) -> list[tuple[Batch, str]]:
+    """Batches with the names of their feeds, newest first."""
+    query = select(Batch, Feed.name).join(Feed, col(Feed.id) == col(Batch.feed_id))
+    if feed_id is not None:
+        query = query.where(Batch.feed_id == feed_id)
+    if state:
+        query = query.where(Batch.state == state)
+    if before is not None:
+        query = query.where(col(Batch.id) < before)
+    return [(batch, name) for batch, name in session.exec(query.order_by(col(Batch.id).desc()).limit(limit))]
 
 
 # -- work ------------------------------------------------------------------------------------------------------
@@ -414,6 +430,11 @@ def list_deliveries(
     if before is not None:
         query = query.where(col(Delivery.id) < before)
     return [(d, p, e, s) for d, p, e, s in session.exec(query.order_by(col(Delivery.id).desc()).limit(limit))]
+
+
+def subscription_name(session: Session, subscription_id: int) -> str:
+    """What a subscription is called; empty for one that is gone."""
+    return session.exec(select(Subscription.name).where(Subscription.id == subscription_id)).first() or ""
 
 
 def next_editions(session: Session, *, limit: int = 5) -> list[tuple[Subscription, Subscriber]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +14,12 @@ from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from services.domain.links import LinkData
-from services.domain.repos import RepoData
+from services.domain.repos import ReleaseData, RepoData, is_repo
 from services.storage.sql import chunks, insert_ignore, table_of, upsert
 from services.storage.tables import Link, Paper, Reading, Repo, RepoName
+
+Key = tuple[str, str, str]
+"""Host, kind and lower-cased slug: what names a repository."""
 
 
 def host_of(url: str) -> str:
@@ -23,9 +27,13 @@ def host_of(url: str) -> str:
     return (urlsplit(url).hostname or "").removeprefix("www.")
 
 
+def _key(link: LinkData) -> Key:
+    return host_of(link.url), link.kind, (link.slug or "").lower()
+
+
 def ensure(session: Session, links: Sequence[LinkData], *, now: datetime) -> tuple[dict[str, int], list[int]]:
     """Rows for the repositories the links name: (lower-cased url → row id, ids that are new)."""
-    wanted = {(host_of(link.url), (link.slug or "").lower()): link for link in links}
+    wanted = {_key(link): link for link in links if is_repo(link.kind, link.slug, host_of(link.url))}
     if not wanted:
         return {}, []
     found = _by_name(session, list(wanted))
@@ -35,44 +43,50 @@ def ensure(session: Session, links: Sequence[LinkData], *, now: datetime) -> tup
         rows: list[dict[str, Any]] = [
             {
                 "host": host,
+                "kind": kind,
                 "slug": link.slug,
                 "state": "new",
                 "topics": [],
                 "archived": False,
                 "fork": False,
+                "gated": False,
                 "misses": 0,
                 "next_check_at": now,
             }
-            for (host, _), link in missing.items()
+            for (host, kind, _), link in missing.items()
         ]
         table = table_of(Repo)
-        made = session.connection().execute(table.insert().returning(table.c.id, table.c.host, table.c.slug), rows)
+        made = session.connection().execute(
+            table.insert().returning(table.c.id, table.c.host, table.c.kind, table.c.slug), rows
+        )
         names = [
-            {"host": row.host, "slug_key": row.slug.lower(), "repo_id": row.id, "since_at": now} for row in made.all()
+            {"host": row.host, "kind": row.kind, "slug_key": row.slug.lower(), "repo_id": row.id, "since_at": now}
+            for row in made.all()
         ]
-        added = insert_ignore(session, RepoName, names, ["host", "slug_key"], returning=["repo_id"])
+        added = insert_ignore(session, RepoName, names, ["host", "kind", "slug_key"], returning=["repo_id"])
         new = [row.repo_id for row in added]
         orphans = [name["repo_id"] for name in names if name["repo_id"] not in set(new)]
         if orphans:  # another page named them in the meantime
             session.execute(delete(Repo).where(col(Repo.id).in_(orphans)))
         found |= _by_name(session, list(missing))
-    by_url = {link.url.lower(): found[(host_of(link.url), (link.slug or "").lower())] for link in links}
+    by_url = {link.url.lower(): found[key] for key, link in wanted.items()}
+    by_url |= {link.url.lower(): found[_key(link)] for link in links if _key(link) in found}
     return by_url, new
 
 
-def _by_name(session: Session, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    by_host: dict[str, list[str]] = defaultdict(list)
-    for host, slug_key in keys:
-        by_host[host].append(slug_key)
-    found: dict[tuple[str, str], int] = {}
-    for host, slugs in by_host.items():
+def _by_name(session: Session, keys: Sequence[Key]) -> dict[Key, int]:
+    by_place: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for host, kind, slug_key in keys:
+        by_place[host, kind].append(slug_key)
+    found: dict[Key, int] = {}
+    for (host, kind), slugs in by_place.items():
         for part in chunks(sorted(slugs)):
             for slug_key, repo_id in session.exec(
                 select(RepoName.slug_key, RepoName.repo_id).where(
-                    RepoName.host == host, col(RepoName.slug_key).in_(part)
+                    RepoName.host == host, RepoName.kind == kind, col(RepoName.slug_key).in_(part)
                 )
             ):
-                found[(host, slug_key)] = repo_id
+                found[host, kind, slug_key] = repo_id
     return found
 
 
@@ -81,14 +95,31 @@ def list_by_ids(session: Session, ids: Sequence[int]) -> list[Repo]:
     return list(session.exec(select(Repo).where(col(Repo.id).in_(ids))))
 
 
+def hosts_of(session: Session, ids: Sequence[int]) -> dict[str, list[int]]:
+    """These repositories by their host, in the order given."""
+    found: dict[int, str] = {}
+    for part in chunks(sorted(set(ids))):
+        found |= dict(session.execute(sa.select(col(Repo.id), col(Repo.host)).where(col(Repo.id).in_(part))).all())
+    by_host: dict[str, list[int]] = defaultdict(list)
+    for repo_id in ids:
+        if repo_id in found:
+            by_host[found[repo_id]].append(repo_id)
+    return by_host
+
+
+def due_hosts(session: Session, *, now: datetime) -> list[str]:
+    """Hosts of which a repository wants reading again."""
+    return list(session.exec(select(Repo.host).where(Repo.next_check_at <= now).distinct().order_by(col(Repo.host))))
+
+
 def list_due(session: Session, *, now: datetime, host: str = "github.com", limit: int = 500) -> list[int]:
-    """Ids of repositories that want reading again, longest waiting first."""
+    """Ids of a host's repositories that want reading again: those never read first, then the longest waiting."""
     return [
         i
         for i in session.exec(
             select(Repo.id)
             .where(Repo.next_check_at <= now, Repo.host == host)
-            .order_by(col(Repo.next_check_at))
+            .order_by(col(Repo.state) != "new", col(Repo.next_check_at))
             .limit(limit)
         )
         if i is not None
@@ -109,44 +140,93 @@ def youngest_paper_at(session: Session, repo_ids: Sequence[int]) -> dict[int, da
     }
 
 
-def record_found(
-    session: Session, repo_id: int, data: RepoData, *, etag: str | None, now: datetime, next_check_at: datetime
-) -> int:
-    """Write a repository's facts and a reading; returns its row id.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a host said of the repository in row `repo_id`, and when to ask again."""
+
+    repo_id: int
+    data: RepoData
+    etag: str | None
+    next_check_at: datetime
+
+
+def record_found(session: Session, found: Sequence[Found], *, now: datetime) -> dict[int, int]:
+    """Write the facts of repositories and a reading each; returns the row each is kept in.
 
     When the host's id belongs to another row already (a rename we knew by two names), that row takes over this
     one's names and links.
     """
-    other = session.exec(
-        select(Repo.id).where(Repo.host == data.host, Repo.host_id == data.host_id, Repo.id != repo_id)
-    ).first()
-    if other is not None:
-        session.execute(update(RepoName).where(col(RepoName.repo_id) == repo_id).values(repo_id=other))
-        session.execute(update(Link).where(col(Link.repo_id) == repo_id).values(repo_id=other))
-        session.execute(delete(Reading).where(col(Reading.repo_id) == repo_id))
-        session.execute(delete(Repo).where(col(Repo.id) == repo_id))
-        repo_id = other
-    session.execute(
-        update(Repo)
-        .where(col(Repo.id) == repo_id)
-        .values(
-            host_id=data.host_id, slug=data.slug, state="found", description=data.description, homepage=data.homepage,
-            stars=data.stars, forks=data.forks, open_issues=data.open_issues, language=data.language,
-            license=data.license, topics=list(data.topics), archived=data.archived, fork=data.fork,
-            created_at=data.created_at, pushed_at=data.pushed_at, etag=etag, checked_at=now,
-            next_check_at=next_check_at, misses=0, error=None,
-        )
-    )  # fmt: skip
+    kept = _kept_rows(session, found)
+    for repo_id, other in kept.items():
+        if repo_id != other:
+            session.execute(update(RepoName).where(col(RepoName.repo_id) == repo_id).values(repo_id=other))
+            session.execute(update(Link).where(col(Link.repo_id) == repo_id).values(repo_id=other))
+            session.execute(delete(Reading).where(col(Reading.repo_id) == repo_id))
+            session.execute(delete(Repo).where(col(Repo.id) == repo_id))
+    by_row = {kept[one.repo_id]: one for one in found}
+    if by_row:
+        session.connection().execute(_UPDATE_FOUND, [_values(row, one, now) for row, one in by_row.items()])
+    names = {(one.data.host, one.data.kind, one.data.slug.lower()): row for row, one in by_row.items()}
     upsert(
         session, RepoName,
-        [{"host": data.host, "slug_key": data.slug.lower(), "repo_id": repo_id, "since_at": now}],
-        ["host", "slug_key"], update=["repo_id"],
+        [{"host": host, "kind": kind, "slug_key": key, "repo_id": row, "since_at": now}
+         for (host, kind, key), row in names.items()],
+        ["host", "kind", "slug_key"], update=["repo_id"],
     )  # fmt: skip
     insert_ignore(
-        session, Reading, [{"repo_id": repo_id, "read_at": now, "stars": data.stars, "forks": data.forks}],
+        session, Reading,
+        [{"repo_id": row, "read_at": now, "stars": one.data.stars, "forks": one.data.forks}
+         for row, one in by_row.items()],
         ["repo_id", "read_at"],
     )  # fmt: skip
-    return repo_id
+    return kept
+
+
+def _kept_rows(session: Session, found: Sequence[Found]) -> dict[int, int]:
+    """The row that each host's id has, or gets."""
+    ids = defaultdict(list)
+    for one in found:
+        ids[one.data.host].append(one.data.host_id)
+    owner: dict[tuple[str, str], int] = {}
+    for host, host_ids in ids.items():
+        for part in chunks(sorted(set(host_ids))):
+            rows = session.execute(
+                sa.select(col(Repo.id), col(Repo.host_id)).where(col(Repo.host) == host, col(Repo.host_id).in_(part))
+            )
+            owner |= {(host, host_id): repo_id for repo_id, host_id in rows}
+    return {one.repo_id: owner.setdefault((one.data.host, one.data.host_id), one.repo_id) for one in found}
+
+
+_FACTS = (
+    "host_id", "slug", "description", "homepage", "stars", "forks", "downloads", "gated", "open_issues", "language",
+    "license", "archived", "fork", "created_at", "pushed_at",
+)  # fmt: skip
+_UPDATE_FOUND = (
+    table_of(Repo)
+    .update()
+    .where(table_of(Repo).c.id == sa.bindparam("row"))
+    .values({
+        name: sa.bindparam(f"new_{name}", type_=table_of(Repo).c[name].type)
+        for name in (*_FACTS, "topics", "state", "etag", "checked_at", "next_check_at", "misses", "error")
+    })
+)  # fmt: skip
+
+
+def _values(row: int, one: Found, now: datetime) -> dict[str, Any]:
+    values = {name: getattr(one.data, name) for name in _FACTS} | {
+        "topics": list(one.data.topics), "state": "found", "etag": one.etag, "checked_at": now,
+        "next_check_at": one.next_check_at, "misses": 0, "error": None,
+    }  # fmt: skip
+    return {"row": row} | {f"new_{name}": value for name, value in values.items()}
+
+
+def record_release(session: Session, repo_id: int, release: ReleaseData | None, *, etag: str | None = None) -> None:
+    """The newest release (`None`: no other than we knew), and what the feed of releases is asked again with."""
+    values: dict[str, Any] = {"releases_etag": etag} if etag is not None else {}
+    if release is not None:
+        values |= {"release": release.tag, "released_at": release.published_at}
+    if values:
+        session.execute(update(Repo).where(col(Repo.id) == repo_id).values(**values))
 
 
 def record_unchanged(session: Session, repo: Repo, *, now: datetime, next_check_at: datetime) -> None:

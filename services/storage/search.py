@@ -26,10 +26,10 @@ from services.domain.queries import Query
 from services.storage import archive
 from services.storage.engine import is_sqlite
 from services.storage.search_index import TABLE, words_table
-from services.storage.search_tree import Compiler
+from services.storage.search_tree import Compiler, has
 from services.storage.search_words import AnyOf, Match, Word, fts5, tsquery
 from services.storage.sql import chunks
-from services.storage.tables import EditionItem, Feed, Link, Paper, Sighting
+from services.storage.tables import EditionItem, Feed, Paper, Sighting
 
 ORDERS = ("newest", "oldest", "relevance")
 _PAGE = 200
@@ -161,7 +161,7 @@ def facets(session: Session, query: Query, *, now: datetime, since: date | None 
     years: Counter[int] = Counter()
     feeds: Counter[str] = Counter()
     with_code = 0
-    code = sa.select(col(Link.id)).where(col(Link.paper_id) == col(Paper.id), col(Link.kind) == "code").exists()
+    code = has("code")
     for part in chunks(ids):
         for names, published, announced, has_code in session.execute(
             sa.select(col(Paper.categories), col(Paper.published_at), col(Paper.announced_on), code).where(

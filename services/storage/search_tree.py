@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlmodel import Session, col
 
 from services.domain.indexed import GONE
+from services.domain.links import COUNTED
 from services.domain.queries import And, Node, Or, Without
 from services.domain.query_terms import (
     AnyTerm,
@@ -134,7 +135,7 @@ class Compiler:
             case DateTerm():
                 return Part(clause=_dates(term))
             case HasTerm(thing):
-                return Part(clause=_has(thing))
+                return Part(clause=has(thing))
             case WithdrawnTerm(wanted):
                 return Part(clause=col(Paper.withdrawn).is_(wanted))
             case EitherTerm(readings):
@@ -225,8 +226,8 @@ class Compiler:
         own = sa.select(col(Identifier.id)).where(col(Identifier.paper_id) == col(Paper.id))
         if "*" not in pattern:
             scheme, _, value = pattern.partition(":")
-            has = own.where(col(Identifier.scheme) == scheme, col(Identifier.value) == value)
-            return Part(clause=sa.or_(col(Paper.key) == pattern, has.exists()))
+            named = own.where(col(Identifier.scheme) == scheme, col(Identifier.value) == value)
+            return Part(clause=sa.or_(col(Paper.key) == pattern, named.exists()))
         start = pattern.lower().partition("*")[0].partition("?")[0]
 
         def begins(of: Any) -> Clause:
@@ -274,11 +275,13 @@ def _number(term: NumberTerm) -> Part:
             value = col(Paper.upvotes)
         case "comments":
             value = col(Paper.comments_count)
+        case "citations":
+            value = col(Paper.citations)
         case "stars":
             value = (
                 sa.select(sa.func.max(col(Repo.stars)))
                 .join(Link, col(Link.repo_id) == col(Repo.id))
-                .where(col(Link.paper_id) == col(Paper.id))
+                .where(col(Link.paper_id) == col(Paper.id), col(Repo.kind) == "code")
                 .scalar_subquery()
             )
         case _:
@@ -324,14 +327,17 @@ def _midnight(day: date) -> datetime:
 
 def _repo_exists(*where: Clause, alive: bool = False) -> Clause:
     query = (
-        sa.select(col(Link.id)).join(Repo, col(Repo.id) == col(Link.repo_id)).where(col(Link.paper_id) == col(Paper.id))
+        sa.select(col(Link.id))
+        .join(Repo, col(Repo.id) == col(Link.repo_id))
+        .where(col(Link.paper_id) == col(Paper.id), col(Repo.kind) == "code")
     )
     if alive:
         query = query.where(col(Repo.state).not_in(GONE))
     return query.where(*where).exists()
 
 
-def _has(thing: str) -> Clause:
+def has(thing: str) -> Clause:
+    """Whether a paper has code, a model, … (`query_terms.THINGS`): what `has:` asks, and every count of it."""
     mine = sa.select(col(Link.id)).where(col(Link.paper_id) == col(Paper.id))
     match thing:
         case "code":
@@ -340,11 +346,12 @@ def _has(thing: str) -> Clause:
                 sa.select(other.c.id)
                 .join(gone, gone.c.id == other.c.repo_id)
                 .where(
-                    other.c.paper_id == col(Paper.id), gone.c.state.in_(GONE),
+                    other.c.paper_id == col(Paper.id), gone.c.kind == "code", gone.c.state.in_(GONE),
                     sa.func.lower(gone.c.slug) == sa.func.lower(sa.func.coalesce(col(Link.slug), "")),
                 )
             )  # fmt: skip
-            return sa.or_(_repo_exists(alive=True), mine.where(col(Link.kind) == "code", ~lost.exists()).exists())
+            named = mine.where(col(Link.kind) == "code", col(Link.evidence).in_(COUNTED), ~lost.exists())
+            return sa.or_(_repo_exists(alive=True), named.exists())
         case "stars":
             return _repo_exists(col(Repo.stars).is_not(None))
         case "abstract":

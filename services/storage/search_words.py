@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from services.domain.query_terms import TextTerm
-from services.domain.words import Glob, Unit, WordTest
+from services.domain.words import Glob, Unit, WordTest, is_letter
 from services.storage.search_index import JOINED, LOOSE, OVERFLOW, TAGS, quoted
 
 _MOST_READINGS = 8
@@ -77,33 +77,42 @@ def text_match(term: TextTerm) -> tuple[Match | None, bool]:
     parts: list[Match | None] = []
     exact = one_word
     if plain:
-        loose = _loose(plain, term.units, initials=False)
+        loose = _loose(plain, term.units)
         exact = exact and loose[1]
         parts.append(loose[0] if one_word or term.slop else _tight(plain, term.units, loose[0]))
     if "author" in term.places:
-        named = _loose(("author",), term.units, initials=True)
+        named = _loose(("author",), term.units, name=True)
         exact = exact and named[1]
         parts.append(named[0])
     return any_of(parts), exact
 
 
-def _loose(places: tuple[str, ...], units: Sequence[Unit], *, initials: bool) -> tuple[Match | None, bool]:
-    """All words, wherever they stand."""
+def _loose(places: tuple[str, ...], units: Sequence[Unit], *, name: bool = False) -> tuple[Match | None, bool]:
+    """All words, wherever they stand. Of a `name` of several words some may stand as their initials, and of three a
+    middle initial need not stand at all (`has_name`)."""
     exact = True
+    if name and len(units) > 2:
+        units = [unit for unit in units if not is_letter(unit)] or units
     found: list[Match | None] = []
     for unit in units:
         ways: list[Match | None] = []
         for way in unit:
-            words = [_word(places, word, initials=initials and len(way) == 1) for word in way]
+            words = [_word(places, word, letter=name and len(way) == 1) for word in way]
+            if name and len(units) > 1:
+                words = [(_or_its_initial(places, word, one), False) for word, (one, _) in zip(way, words, strict=True)]
             exact = exact and all(sure for _, sure in words)
             ways.append(all_of(match for match, _ in words))
         found.append(any_of(ways))
     return all_of(found), exact
 
 
-def _word(places: tuple[str, ...], word: WordTest, *, initials: bool) -> tuple[Match | None, bool]:
+def _or_its_initial(places: tuple[str, ...], word: WordTest, match: Match | None) -> Match | None:
+    return any_of((match, Word(places, word[0]))) if isinstance(word, str) and len(word) > 1 else match
+
+
+def _word(places: tuple[str, ...], word: WordTest, *, letter: bool) -> tuple[Match | None, bool]:
     if isinstance(word, str):
-        return Word(places, word, prefix=initials and len(word) == 1), True
+        return Word(places, word, prefix=letter and len(word) == 1), True
     if isinstance(word, Glob):
         start = word.pattern.partition("*")[0].partition("?")[0]
         return (Word(places, start, prefix=True) if start else None), word.pattern == f"{start}*" and bool(start)

@@ -1,4 +1,4 @@
-"""The service's own rows: schedule slots, gates between calls, heartbeats, quotas."""
+"""The service's own rows: schedule slots, gates between calls, heartbeats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from services.storage.engine import is_sqlite
 from services.storage.sql import insert_ignore, upsert
-from services.storage.tables import Gate, Heartbeat, Quota, Slot
+from services.storage.tables import Gate, Heartbeat, Slot
 
 BREAKER_AFTER = 5
 """Calls in a row without any answer after which a host is left alone for a while."""
@@ -128,6 +128,11 @@ def count_silence(session: Session, name: str, *, silent: bool, now: datetime, j
     return before, failures
 
 
+def keep_gate(session: Session, name: str, *, holder: str, until: datetime) -> None:
+    """Stay alone inside until then, as who is inside says again and again while alive."""
+    session.execute(update(Gate).where(col(Gate.name) == name, col(Gate.holder) == holder).values(held_until=until))
+
+
 def leave_gate(session: Session, name: str, *, holder: str, free_at: datetime) -> None:
     """Let others in from `free_at`, unless the gate was closed for longer meanwhile."""
     session.execute(
@@ -172,16 +177,3 @@ def list_heartbeats(session: Session, *, since: datetime) -> list[Heartbeat]:
 def forget_heartbeats(session: Session, *, before: datetime) -> None:
     """Drop processes not seen since then."""
     session.execute(delete(Heartbeat).where(col(Heartbeat.seen_at) < before))
-
-
-def record_quota(
-    session: Session, name: str, *, limit: int, remaining: int, reset_at: datetime | None, now: datetime
-) -> None:
-    """What an upstream says is left of our allowance."""
-    row = {"name": name, "limit": limit, "remaining": remaining, "reset_at": reset_at, "read_at": now}
-    upsert(session, Quota, [row], ["name"], update=["limit", "remaining", "reset_at", "read_at"])
-
-
-def list_quotas(session: Session) -> list[Quota]:
-    """All quotas."""
-    return list(session.exec(select(Quota).order_by(Quota.name)))

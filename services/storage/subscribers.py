@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import NotFound
@@ -75,6 +75,23 @@ def list_subscriptions(session: Session, *, removed: bool = False) -> list[tuple
     if not removed:
         query = query.where(Subscription.state != "removed")
     return [(s, p) for s, p in session.exec(query)]
+
+
+def page(
+    session: Session, *, text: str = "", before: int | None = None, limit: int = 50
+) -> list[tuple[Subscription, Subscriber]]:
+    """Subscriptions that were not removed, newest first; `text` is looked for in name, query and address."""
+    query = (
+        select(Subscription, Subscriber)
+        .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+        .where(Subscription.state != "removed")
+    )
+    if text:
+        held = (col(Subscription.name), col(Subscription.query), col(Subscriber.address))
+        query = query.where(or_(*(column.icontains(text, autoescape=True) for column in held)))
+    if before is not None:
+        query = query.where(col(Subscription.id) < before)
+    return [(s, p) for s, p in session.exec(query.order_by(col(Subscription.id).desc()).limit(limit))]
 
 
 def list_due(session: Session, *, now: datetime, limit: int = 1000) -> Sequence[Subscription]:

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from services.storage.sql import insert_ignore
-from services.storage.tables import Bounce, Subscriber, Suppression
+from services.storage.tables import Bounce, Subscriber, Suppression, SuppressionEvent
 
 
 def address_key(channel: str, address: str) -> str:
@@ -34,10 +34,12 @@ def count_soft(session: Session, key: str, *, since: datetime) -> int:
     ).one()
 
 
-def suppress(session: Session, key: str, *, reason: str, detail: str, now: datetime) -> bool:
+def suppress(session: Session, key: str, *, reason: str, detail: str, by: str = "", now: datetime) -> bool:
     """Send nothing to an address any more; False when that was so already. Its subscriber is marked."""
     row = {"address_key": key, "reason": reason, "detail": detail, "at": now}
     added = bool(insert_ignore(session, Suppression, [row], ["address_key"], returning=["address_key"]))
+    if added:
+        session.add(SuppressionEvent(address_key=key, act="suppressed", reason=reason, detail=detail, by=by, at=now))
     session.execute(
         update(Subscriber)
         .where(col(Subscriber.address_key) == key, col(Subscriber.state) != "unsubscribed")
@@ -46,16 +48,39 @@ def suppress(session: Session, key: str, *, reason: str, detail: str, now: datet
     return added
 
 
-def lift(session: Session, key: str) -> bool:
-    """Let an address be written to again, its reports forgotten; False when it was not suppressed."""
-    session.execute(delete(Bounce).where(col(Bounce.address_key) == key))
-    lifted = session.execute(delete(Suppression).where(col(Suppression.address_key) == key))
+def lift(session: Session, key: str, *, detail: str = "", by: str = "", now: datetime) -> bool:
+    """Let an address be written to again; False when it was not suppressed. What was reported stays on record."""
+    gone = session.execute(
+        delete(Suppression).where(col(Suppression.address_key) == key).returning(col(Suppression.reason))
+    ).first()
+    if gone is not None:
+        session.add(SuppressionEvent(address_key=key, act="lifted", reason=gone.reason, detail=detail, by=by, at=now))
     session.execute(
         update(Subscriber)
         .where(col(Subscriber.address_key) == key, col(Subscriber.state) == "suppressed")
         .values(state="active")
     )
-    return bool(lifted.rowcount)  # type: ignore[attr-defined]
+    return gone is not None
+
+
+def lifted_at(session: Session, key: str) -> datetime | None:
+    """When an address was last let be written to again: reports from before count no more."""
+    return session.exec(
+        select(func.max(SuppressionEvent.at)).where(
+            SuppressionEvent.address_key == key, SuppressionEvent.act == "lifted"
+        )
+    ).one()
+
+
+def events(session: Session, key: str) -> list[SuppressionEvent]:
+    """Every time an address was suppressed or lifted, the newest first."""
+    own = select(SuppressionEvent).where(SuppressionEvent.address_key == key)
+    return list(session.exec(own.order_by(col(SuppressionEvent.id).desc())))
+
+
+def reports(session: Session, key: str) -> list[Bounce]:
+    """What was reported of an address, the newest first."""
+    return list(session.exec(select(Bounce).where(Bounce.address_key == key).order_by(col(Bounce.id).desc())))
 
 
 def find(session: Session, key: str) -> Suppression | None:

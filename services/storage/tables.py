@@ -61,6 +61,8 @@ class Feed(SQLModel, table=True):
     last_error: str | None = Field(default=None, sa_column=Column(Text))
     alerted_at: datetime | None = None
     """When the operators were told of its failures; empty again once they were told that it is well."""
+    mute_alerts: bool = False
+    """Whether what is told of it is written down only, and sent to nobody."""
     last_success_at: datetime | None = None
     last_fetched_at: datetime | None = None
     created_at: datetime
@@ -199,6 +201,7 @@ class Paper(SQLModel, table=True):
     license: str | None = None
     comments_count: int | None = None
     upvotes: int | None = None
+    citations: int | None = None
     ai_summary: str | None = Field(default=None, sa_column=Column(Text))
     ai_keywords: list[str] = _json(list)
     thumbnail_url: str | None = Field(default=None, sa_column=Column(Text))
@@ -363,13 +366,15 @@ class PaperCheck(SQLModel, table=True):
 
 
 class Repo(SQLModel, table=True):
-    """A code repository, known by its host's numeric id once we have asked."""
+    """A repository of code, or a model, data set or space, known by its host's own id once we have asked."""
 
     __tablename__ = "repos"
     __table_args__ = (UniqueConstraint("host", "host_id"), Index("ix_repos_due", "host", "next_check_at"))
 
     id: int | None = _id()
     host: str
+    kind: str = "code"
+    """code, model, dataset, space: a hub has one of each under the same name."""
     host_id: str | None = None
     slug: str = _long()
     """Its present `owner/name`."""
@@ -378,7 +383,12 @@ class Repo(SQLModel, table=True):
     description: str | None = Field(default=None, sa_column=Column(Text))
     homepage: str | None = Field(default=None, sa_column=Column(Text))
     stars: int | None = None
+    """Likes, of a model, data set or space."""
     forks: int | None = None
+    downloads: int | None = None
+    """In the last 30 days, where the host counts them."""
+    gated: bool = False
+    """To be had after its owners' consent only."""
     open_issues: int | None = None
     language: str | None = None
     license: str | None = None
@@ -387,6 +397,11 @@ class Repo(SQLModel, table=True):
     fork: bool = False
     created_at: datetime | None = None
     pushed_at: datetime | None = None
+    release: str | None = None
+    """The tag of the newest release we know of."""
+    released_at: datetime | None = None
+    releases_etag: str | None = Field(default=None, sa_column=Column(Text))
+    """What its feed of releases is asked again with."""
     etag: str | None = Field(default=None, sa_column=Column(Text))
     checked_at: datetime | None = None
     next_check_at: datetime
@@ -399,10 +414,11 @@ class RepoName(SQLModel, table=True):
     """An `owner/name` a repository has, or had."""
 
     __tablename__ = "repo_names"
-    __table_args__ = (UniqueConstraint("host", "slug_key"),)
+    __table_args__ = (UniqueConstraint("host", "kind", "slug_key"),)
 
     id: int | None = _id()
     host: str
+    kind: str = "code"
     slug_key: str = _long()
     """Lower-cased: hosts compare without case."""
     repo_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
@@ -454,6 +470,10 @@ class Subscription(SQLModel, table=True):
     at: str = "08:00"
     timezone: str = "UTC"
     budget: int = 12
+    ranking: str = "personal"
+    """What comes first: one of `domain.ranking.RANKINGS`."""
+    news_alone: bool = False
+    """Whether an edition without new papers is sent when there is news of papers they have had."""
     state: str = "active"
     """active, paused, pending (opt-in not confirmed), removed."""
     paused_until: date | None = None
@@ -476,6 +496,8 @@ class Edition(SQLModel, table=True):
     """The local date (`2026-11-24`), or the paper's key for an alert."""
     composed_at: datetime = Field(index=True)
     due_at: datetime
+    since_at: datetime | None = None
+    """From when on papers were looked at, where that is longer than the usual time between two editions."""
     matched: int
     considered: int
     sources: list[dict[str, Any]] = _json(list)
@@ -484,10 +506,10 @@ class Edition(SQLModel, table=True):
 
 
 class EditionItem(SQLModel, table=True):
-    """A paper in an edition. A subscription gets a paper once, ever."""
+    """A paper in an edition. A subscription gets a paper once, ever, and once more each time its reader snoozes it."""
 
     __tablename__ = "edition_items"
-    __table_args__ = (UniqueConstraint("subscription_id", "paper_id"), UniqueConstraint("edition_id", "rank"))
+    __table_args__ = (UniqueConstraint("subscription_id", "paper_id", "again"), UniqueConstraint("edition_id", "rank"))
 
     id: int | None = _id()
     edition_id: int = Field(sa_column=Column(BIG, nullable=False))
@@ -496,6 +518,8 @@ class EditionItem(SQLModel, table=True):
     rank: int
     why: list[str] = _json(list)
     late: bool = False
+    again: int = 0
+    """How many of the reader's snoozes of the paper had ended by then."""
 
 
 class Delivery(SQLModel, table=True):
@@ -517,6 +541,8 @@ class Delivery(SQLModel, table=True):
     message_id: str = Field(unique=True)
     message: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     """The rendered message, compressed: every try sends the same bytes."""
+    parts: dict[str, Any] = _json(dict)
+    """What of it has been begun and taken, as `domain.deliveries.parts_from_json` reads it."""
     attempts: int = 0
     code: str | None = None
     detail: str | None = Field(default=None, sa_column=Column(Text))
@@ -556,6 +582,42 @@ class Suppression(SQLModel, table=True):
     at: datetime
 
 
+class SuppressionEvent(SQLModel, table=True):
+    """That an address was suppressed, or let be written to again: what the list of today no longer tells."""
+
+    __tablename__ = "suppression_events"
+    __table_args__ = (Index("ix_suppression_events_address", "address_key", "at"),)
+
+    id: int | None = _id()
+    address_key: str = _long()
+    act: str
+    """suppressed, lifted."""
+    reason: str = ""
+    detail: str = _long(default="")
+    by: str = ""
+    """Who said so: a report, the command line, an operator."""
+    at: datetime
+
+
+class Vote(SQLModel, table=True):
+    """What one member of a team says of a paper, by a reaction in the thread of an edition; the last word counts."""
+
+    __tablename__ = "votes"
+    __table_args__ = (
+        UniqueConstraint("subscription_id", "paper_id", "voter"),
+        Index("ix_votes_paper", "paper_id", "at"),
+    )
+
+    id: int | None = _id()
+    subscription_id: int = Field(sa_column=Column(BIG, nullable=False))
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
+    voter: str
+    """The member's id at the channel (`slack:U012AB3CD`), hashed."""
+    value: int
+    """1 or -1."""
+    at: datetime
+
+
 class Feedback(SQLModel, table=True):
     """What a reader said of a paper, for one subscription; each thing once."""
 
@@ -567,9 +629,29 @@ class Feedback(SQLModel, table=True):
     paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
     """The paper it was said at; 0 for none."""
     act: str
-    """save, more, less; or mute, with its target."""
+    """One of `domain.feedback.ACTS`."""
     target: str = _long(default="")
-    """What a mute shuts out, as a query: `author:"Ada Quill"`, `cat:cs.CV`."""
+    """What a mute shuts out, as a query: `author:"Ada Quill"`, `cat:cs.CV`; until when a snooze holds, as a date."""
+    at: datetime
+
+
+class Sentence(SQLModel, table=True):
+    """What a language model said of one version of a paper, or that it said nothing of use; asked once."""
+
+    __tablename__ = "sentences"
+    __table_args__ = (UniqueConstraint("paper_id", "version", "model"), Index("ix_sentences_at", "at"))
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
+    version: str
+    """Fingerprint of the title and abstract it was asked about."""
+    model: str
+    text: str | None = Field(default=None, sa_column=Column(Text))
+    """`None` where the answer could not be used."""
+    refused: str = ""
+    """Why it could not."""
+    tokens: int = 0
+    """What the question and its answer cost."""
     at: datetime
 
 
@@ -595,7 +677,14 @@ class Job(SQLModel, table=True):
             postgresql_where=text("state = 'running'"),
         ),
         Index("ix_jobs_finished", "state", "finished_at"),
-        Index("ix_jobs_stage", "stage", "state"),
+        # For counting alone: were it of all states, PostgreSQL would claim by it where its statistics are old.
+        Index(
+            "ix_jobs_over",
+            "stage",
+            "state",
+            sqlite_where=text("state IN ('done', 'dead')"),
+            postgresql_where=text("state IN ('done', 'dead')"),
+        ),
         Index("ix_jobs_state", "state", "id"),
     )
 
@@ -691,15 +780,104 @@ class Heartbeat(SQLModel, table=True):
 
 
 class Quota(SQLModel, table=True):
-    """What an upstream says is left of our allowance."""
+    """What an upstream says is left of our allowance; `name` is the host's, with a token the token's, too."""
 
     __tablename__ = "quotas"
 
     name: str = Field(primary_key=True)
     limit: int
     remaining: int
+    reserved: int = 0
+    """Calls begun of which `remaining` does not know yet."""
     reset_at: datetime | None = None
     read_at: datetime
+
+
+class User(SQLModel, table=True):
+    """A person who looks after the service, and how much they may do."""
+
+    __tablename__ = "users"
+
+    id: int | None = _id()
+    name: str = Field(unique=True)
+    role: str
+    """viewer, operator, admin: one of `domain.users.ROLES`."""
+    password_hash: str = _long()
+    disabled: bool = False
+    created_at: datetime
+    last_login_at: datetime | None = None
+
+
+class Login(SQLModel, table=True):
+    """An open session of a person at the pages for operators."""
+
+    __tablename__ = "logins"
+
+    key: str = Field(primary_key=True)
+    """Hash of what the cookie holds: who reads this table cannot come in with it."""
+    user: str
+    mark: str
+    """Fingerprint of the password it was opened with; another password ends it."""
+    created_at: datetime
+    expires_at: datetime = Field(index=True)
+
+
+class ApiToken(SQLModel, table=True):
+    """What a program shows to be let in, and how much it may do."""
+
+    __tablename__ = "api_tokens"
+
+    id: int | None = _id()
+    name: str = Field(unique=True)
+    scope: str
+    """read, operate, admin: one of `domain.users.SCOPES`."""
+    key: str = Field(unique=True)
+    """Hash of the token."""
+    hint: str = ""
+    """How the token begins, so that a person can tell which it is."""
+    made_by: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Audit(SQLModel, table=True):
+    """One act of a person or a program, and how it ended."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_at", "at"),
+        Index("ix_audit_act", "act", "id"),
+        Index("ix_audit_who", "who", "id"),
+    )
+
+    id: int | None = _id()
+    at: datetime
+    who: str
+    role: str
+    origin: str
+    """web, api, command."""
+    address: str = ""
+    """Where a request came from; the host for the command line."""
+    act: str
+    """`feed.pause`, `run.retry`, `user.add`, …"""
+    subject: str = _long(default="")
+    before: dict[str, Any] = _json(dict)
+    after: dict[str, Any] = _json(dict)
+    outcome: str = "done"
+    """done, failed, denied."""
+    detail: str = _long(default="")
+
+
+class Allowance(SQLModel, table=True):
+    """How often something may still be tried: one row a key, for all processes together."""
+
+    __tablename__ = "allowances"
+
+    key: str = Field(primary_key=True)
+    free_at: datetime = Field(index=True)
+    """When all that was used of it will have come back."""
 
 
 class Notice(SQLModel, table=True):

@@ -10,8 +10,9 @@ Sources: docs.github.com "Rate limits for the REST API", "Rate limits and query 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.domain.errors import (
@@ -21,65 +22,96 @@ from services.domain.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from services.domain.repos import AskedRepo, Quota, RepoAnswer, RepoAnswers, RepoData
+from services.domain.repos import AskedRepo, Quota, RepoAnswer, RepoAnswers
 from services.domain.text import clean
-from services.upstreams.github_answers import (
-    as_list,
-    inside,
-    is_slug,
-    parse_graphql,
-    parse_rest,
-    quota_of_query,
-    read_json,
-    read_quota,
-)
-from services.upstreams.http import HttpClient, NotModified, Validators
+from services.upstreams.github_answers import is_slug, parse_graphql, parse_rest, quota_of_query
+from services.upstreams.headers import parse_quota
+from services.upstreams.http import Fetched, HttpClient, NotModified, Validators
+from services.upstreams.repo_requests import RATE_LIMITED, RepoHost, ask_each, failed, found, not_a_name, utc_now
+from services.upstreams.repo_values import as_list, inside, read_json
 
 BATCH = 50
 """Repositories in one GraphQL query; larger ones ran into RESOURCE_LIMITS_EXCEEDED."""
 MAX_QUERIES = 16
 """GraphQL queries spent on halving: enough to get from a whole batch down to the one that is at fault."""
-GIVE_UP_AFTER = 3
-"""REST requests in a row without an answer, after which the host is taken to be down."""
+GATE = "api.github.com"
+HOUR = timedelta(hours=1)
+POINTS_WITH_TOKEN, CALLS_WITHOUT = 5_000, 60
+"""What an hour allows, until the first answer tells it."""
 
 _REST_HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-_ANSWERS = frozenset({403, 404, 410, 451})
-"""Error statuses that are an answer about one repository."""
-_REFUSED = frozenset({401, 403})
-"""Error statuses that are about us rather than about a repository."""
 _TOO_HEAVY = frozenset({502, 504})
 _TOO_HEAVY_TYPES = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
 _RATE_TYPES = frozenset({"RATE_LIMITED", "RATE_LIMIT", "GRAPHQL_RATE_LIMIT"})
-_RATE_LIMITED = "rate limited"
 _FRAGMENT = """fragment F on Repository { databaseId nameWithOwner url description homepageUrl stargazerCount
  forkCount isArchived isFork createdAt pushedAt primaryLanguage { name } licenseInfo { spdxId }
- repositoryTopics(first: 20) { nodes { topic { name } } } }"""
+ latestRelease { tagName url publishedAt } repositoryTopics(first: 20) { nodes { topic { name } } } }"""
+
+_README = """fragment R on Repository { readme: object(expression: "HEAD:README.md") { ... on Blob { text } } }"""
+"""Asked only of those of which it could tell something: a README may be long."""
 
 
 class GitHub:
     """A GitHub host. `api_url` is its REST base: `https://api.github.com`, or `https://HOST/api/v3`."""
 
-    def __init__(self, http: HttpClient, *, api_url: str, token: str | None) -> None:
+    def __init__(
+        self,
+        http: HttpClient,
+        *,
+        api_url: str,
+        token: str | None,
+        spend: Callable[[], None] = lambda: None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """`spend` is called before each request; what it raises (`RateLimited`) is taken for the host's answer."""
         self._http = http
         self._api_url = api_url.rstrip("/")
         self._token = token or None
+        self._spend = spend
+        self._clock = clock
 
-    def get_repos(self, asked: Sequence[AskedRepo]) -> RepoAnswers:
+    def get_repos(self, asked: Sequence[AskedRepo], *, may_go_on: Callable[[], bool] = lambda: True) -> RepoAnswers:
         """One answer for each repository asked, in their order.
 
         What goes wrong with one repository, or midway, is told in the answers. Raises only when nothing at
         all could be answered: `RateLimited`, `UpstreamUnavailable`, `UpstreamRejected` (we or our token are
         refused), `MalformedDocument`.
         """
-        run = _GraphQL(self._http, graphql_url(self._api_url), self._token) if self._token else None
+        if self._token is None:
+            return ask_each(rest_host(self._api_url), asked, self._get, may_go_on=may_go_on, clock=self._clock)
         valid = [repo for repo in asked if is_slug(repo.slug)]
-        reached = run.ask(valid) if run else _Rest(self._http, self._api_url).ask(valid)
-        found = iter(reached.answers)
+        url = graphql_url(self._api_url)
+        reached = _GraphQL(self._http, url, self._token, spend=self._spend, clock=self._clock).ask(valid)
+        answers = iter(reached.answers)
         return RepoAnswers(
-            answers=tuple(next(found) if is_slug(repo.slug) else _not_a_name(repo) for repo in asked),
+            answers=tuple(next(answers) if is_slug(repo.slug) else not_a_name(repo, "GitHub") for repo in asked),
             quota=reached.quota,
             retry_after=reached.retry_after,
         )
+
+    def _get(
+        self, url: str, *, validators: Validators | None, headers: Mapping[str, str], expect_statuses: Collection[int]
+    ) -> Fetched | NotModified:
+        self._spend()
+        return self._http.get(url, validators=validators, headers=headers, expect_statuses=expect_statuses)
+
+
+def rest_host(api_url: str) -> RepoHost:
+    """GitHub as asked without a token: one conditional request for each repository."""
+
+    def address(asked: AskedRepo) -> str | None:
+        return f"{api_url}/repos/{asked.slug}" if is_slug(asked.slug) else None
+
+    return RepoHost(
+        name="GitHub",
+        gate=GATE,
+        interval_s=0,
+        address=address,
+        parse=lambda body, _: parse_rest(body),
+        headers=_REST_HEADERS,
+        # Without its words on a block, a 403 is about us: a missing User-Agent, an address they turn away.
+        about_it=lambda answer: answer.status == 403 and _says_blocked(answer.body),
+    )
 
 
 def graphql_url(api_url: str) -> str:
@@ -88,76 +120,15 @@ def graphql_url(api_url: str) -> str:
     return f"{base.removesuffix('/v3')}/graphql" if base.endswith("/api/v3") else f"{base}/graphql"
 
 
-class _Rest:
-    """One conditional request for each repository, until the quota or the host is at an end."""
-
-    def __init__(self, http: HttpClient, api_url: str) -> None:
-        self._http = http
-        self._api_url = api_url
-        self._quota: Quota | None = None
-
-    def ask(self, asked: Sequence[AskedRepo]) -> RepoAnswers:
-        answers: list[RepoAnswer] = []
-        lost = 0
-        for repo in asked:
-            try:
-                answers.append(self._get(repo))
-                lost = 0
-            except RateLimited as error:
-                if not answers:
-                    raise
-                return self._cut_short(asked, answers, _RATE_LIMITED, error.retry_after)
-            except UpstreamRejected as error:
-                if error.status in _REFUSED and not answers:
-                    raise
-                answers.append(_failed(repo, str(error)))
-            except UpstreamUnavailable as error:
-                lost += 1
-                answers.append(_failed(repo, str(error)))
-                if lost == len(answers) and (lost >= GIVE_UP_AFTER or lost == len(asked)):
-                    raise
-                if lost >= GIVE_UP_AFTER:
-                    return self._cut_short(asked, answers, str(error), error.retry_after)
-        return RepoAnswers(answers=tuple(answers), quota=self._quota)
-
-    def _cut_short(
-        self, asked: Sequence[AskedRepo], answers: list[RepoAnswer], error: str, wait: timedelta | None
-    ) -> RepoAnswers:
-        rest = [_failed(repo, error) for repo in asked[len(answers) :]]
-        return RepoAnswers(answers=(*answers, *rest), quota=self._quota, retry_after=wait)
-
-    def _get(self, repo: AskedRepo) -> RepoAnswer:
-        answer = self._http.get(
-            f"{self._api_url}/repos/{repo.slug}",
-            validators=Validators(etag=repo.etag) if repo.etag else None,
-            headers=_REST_HEADERS,
-            expect_statuses=_ANSWERS,
-        )
-        self._quota = read_quota(answer.headers) or self._quota
-        if isinstance(answer, NotModified):
-            return RepoAnswer(asked_slug=repo.slug, state="not_modified", etag=answer.validators.etag)
-        if answer.status == 403 and not _says_blocked(answer.body):
-            raise UpstreamRejected(
-                f"GitHub refuses us (403): {clean(answer.body[:300].decode('utf-8', 'replace'))}",
-                url=answer.final_url,
-                status=403,
-            )
-        if answer.status in {403, 451}:
-            return RepoAnswer(asked_slug=repo.slug, state="blocked", error=f"GitHub answers {answer.status}")
-        if answer.status in _ANSWERS:
-            return RepoAnswer(asked_slug=repo.slug, state="missing", error=f"GitHub answers {answer.status}")
-        try:
-            data = parse_rest(answer.body)
-        except MalformedDocument as error:
-            return _failed(repo, str(error))
-        return _found(repo, data, etag=answer.validators.etag)
-
-
 class _GraphQL:
     """Queries of many repositories each; what a query leaves open is asked again in halves."""
 
-    def __init__(self, http: HttpClient, url: str, token: str | None) -> None:
+    def __init__(
+        self, http: HttpClient, url: str, token: str, *, spend: Callable[[], None], clock: Callable[[], datetime]
+    ) -> None:
         self._http = http
+        self._spend = spend
+        self._clock = clock
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._quota: Quota | None = None
@@ -177,14 +148,14 @@ class _GraphQL:
                 if not isinstance(error, UpstreamUnavailable) or error.status not in _TOO_HEAVY:
                     if not _any_answered(answers):
                         raise
-                    stopped = _RATE_LIMITED if isinstance(error, RateLimited) else str(error)
+                    stopped = RATE_LIMITED if isinstance(error, RateLimited) else str(error)
                     retry_after = error.retry_after
                     break
                 done, reason = {}, str(error)
             answers |= {batch[index]: answer for index, answer in done.items()}
             left = [place for index, place in enumerate(batch) if index not in done]
             if left and len(batch) == 1:
-                answers[left[0]] = _failed(asked[left[0]], reason)
+                answers[left[0]] = failed(asked[left[0]], reason)
                 # Two in a row that fail alone are not too much to ask for: the host is in trouble.
                 if len(answers) > 1 and not _any_answered(answers):
                     break
@@ -194,13 +165,14 @@ class _GraphQL:
         if answers and not _any_answered(answers):
             raise UpstreamUnavailable(f"GitHub answers nothing: {next(iter(answers.values())).error}", url=self._url)
         return RepoAnswers(
-            answers=tuple(answers.get(i) or _failed(repo, stopped) for i, repo in enumerate(asked)),
+            answers=tuple(answers.get(i) or failed(repo, stopped) for i, repo in enumerate(asked)),
             quota=self._quota,
             retry_after=retry_after,
         )
 
     def _query(self, batch: Sequence[AskedRepo]) -> tuple[dict[int, RepoAnswer], str]:
         """Answers by place in the batch, and why there is none for the rest."""
+        self._spend()
         try:
             answer = self._http.post(self._url, json=make_query(batch), headers=self._headers)
         except UpstreamRejected as error:
@@ -209,8 +181,8 @@ class _GraphQL:
                     "GitHub refuses the token; check BROADSHEET_GITHUB_TOKEN", url=self._url, status=401
                 ) from error
             raise
-        self._quota = read_quota(answer.headers) or self._quota
-        document = read_json(answer.body, url=self._url)
+        self._quota = parse_quota(answer.headers, now=self._clock()) or self._quota
+        document = read_json(answer.body, who="GitHub", url=self._url)
         data = document.get("data")
         self._quota = quota_of_query(data) or self._quota
         errors = [error for error in as_list(document.get("errors")) if isinstance(error, dict)]
@@ -221,6 +193,8 @@ class _GraphQL:
         if not isinstance(data, dict):
             if too_heavy:
                 return {}, too_heavy
+            if any(repo.readme for repo in batch):  # a server that knows no such field still tells the rest
+                return self._query([replace(repo, readme=False) for repo in batch])
             said = _message(general[0]) if general else "neither data nor errors"
             raise UpstreamRejected(f"GitHub does not accept the query: {said}", url=self._url)
         done = {}
@@ -234,37 +208,25 @@ class _GraphQL:
     def _wait(self) -> timedelta | None:
         if self._quota is None:
             return None
-        return max(self._quota.reset_at - datetime.now(UTC), timedelta(0))
+        return max(self._quota.reset_at - self._clock(), timedelta(0))
 
 
 def make_query(batch: Sequence[AskedRepo]) -> dict[str, object]:
     """The GraphQL request: one alias `r0`, `r1`, … for each repository, names as variables only."""
     declared = ", ".join(f"$o{i}: String!, $n{i}: String!" for i in range(len(batch)))
-    aliases = " ".join(f"r{i}: repository(owner: $o{i}, name: $n{i}) {{ ...F }}" for i in range(len(batch)))
+    aliases = " ".join(
+        f"r{i}: repository(owner: $o{i}, name: $n{i}) {{ ...F{' ...R' * repo.readme} }}" for i, repo in enumerate(batch)
+    )
     variables: dict[str, str] = {}
     for i, repo in enumerate(batch):
         variables[f"o{i}"], _, variables[f"n{i}"] = repo.slug.partition("/")
-    query = f"query({declared}) {{ {aliases} rateLimit {{ limit remaining resetAt }} }} {_FRAGMENT}"
+    fragments = f"{_FRAGMENT} {_README}" if any(repo.readme for repo in batch) else _FRAGMENT
+    query = f"query({declared}) {{ {aliases} rateLimit {{ limit remaining resetAt }} }} {fragments}"
     return {"query": query, "variables": variables}
-
-
-def _found(repo: AskedRepo, data: RepoData, *, etag: str | None = None) -> RepoAnswer:
-    error = None
-    if repo.host_id and repo.host_id != data.host_id:
-        error = f"re-registered: {repo.slug} was repository {repo.host_id} and is {data.host_id} now"
-    return RepoAnswer(asked_slug=repo.slug, state="found", repo=data, etag=etag, error=error)
 
 
 def _any_answered(answers: Mapping[int, RepoAnswer]) -> bool:
     return any(answer.state != "failed" for answer in answers.values())
-
-
-def _failed(repo: AskedRepo, error: str) -> RepoAnswer:
-    return RepoAnswer(asked_slug=repo.slug, state="failed", error=error)
-
-
-def _not_a_name(repo: AskedRepo) -> RepoAnswer:
-    return RepoAnswer(asked_slug=repo.slug, state="missing", error="not an owner/name that GitHub allows")
 
 
 def _read_alias(
@@ -276,9 +238,9 @@ def _read_alias(
         if any(_is_too_heavy(error) for error in own):
             return None
         try:
-            return _found(repo, parse_graphql(node))
+            return found(repo, parse_graphql(node))
         except MalformedDocument as error:
-            return _failed(repo, str(error))
+            return failed(repo, str(error))
     for problem in own:
         message = _message(problem)
         if _kind(problem) == "NOT_FOUND":
@@ -286,9 +248,9 @@ def _read_alias(
         if _kind(problem) == "FORBIDDEN" or _says_blocked(message.encode()):
             return RepoAnswer(asked_slug=repo.slug, state="blocked", error=message)
         if not _is_too_heavy(problem):
-            return _failed(repo, message)
+            return failed(repo, message)
     plain = next((_message(error) for error in general if not _is_too_heavy(error)), None)
-    return _failed(repo, plain) if plain and not own else None
+    return failed(repo, plain) if plain and not own else None
 
 
 def _kind(error: Mapping[str, Any]) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from services.domain.errors import MalformedDocument
-from services.domain.repos import Quota, RepoData
-from services.domain.text import clean, safe_url
+from services.domain.mentions import find_mentions
+from services.domain.repos import Quota, ReleaseData, RepoData
+from services.domain.text import safe_url
+from services.upstreams.repo_values import as_count, as_text, as_texts, as_time, inside, read_json
 
 _SLUG = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}")
 
@@ -23,7 +23,7 @@ def is_slug(slug: str) -> bool:
 
 def parse_rest(body: bytes) -> RepoData:
     """A REST answer (`GET /repos/{owner}/{name}`). Raises `MalformedDocument` when it is none."""
-    raw = read_json(body)
+    raw = read_json(body, who="GitHub")
     licence = raw.get("license")
     return _repo(
         host_id=raw.get("id"),
@@ -67,17 +67,9 @@ def parse_graphql(raw: Mapping[str, Any]) -> RepoData:
         pushed_at=raw.get("pushedAt"),
         archived=raw.get("isArchived") is True,
         fork=raw.get("isFork") is True,
+        release=_release(raw.get("latestRelease")),
+        mentions=_mentions(inside(raw, "readme", "text")),
     )
-
-
-def read_quota(headers: Mapping[str, str]) -> Quota | None:
-    """The quota told by `x-ratelimit-*` headers; `None` when they do not tell it whole."""
-    limit, remaining, reset = (
-        _count_text(headers.get(f"x-ratelimit-{name}")) for name in ("limit", "remaining", "reset")
-    )
-    if limit is None or remaining is None or reset is None:
-        return None
-    return Quota(limit=limit, remaining=remaining, reset_at=datetime.fromtimestamp(reset, UTC))
 
 
 def _repo(
@@ -97,28 +89,45 @@ def _repo(
     pushed_at: object,
     archived: bool,
     fork: bool,
+    release: ReleaseData | None = None,
+    mentions: tuple[str, ...] = (),
 ) -> RepoData:
     number, star_count = as_count(host_id), as_count(stars)
     if number is None or star_count is None or not isinstance(slug, str) or not is_slug(slug):
         raise MalformedDocument("GitHub's answer is no repository: id, full name or stars are missing")
-    license_id = _text(spdx, 100)
+    license_id = as_text(spdx, 100)
     return RepoData(
         host=_host_of(page),
         host_id=str(number),
         slug=slug,
-        description=_text(description, 1_000),
+        description=as_text(description, 1_000),
         homepage=safe_url(homepage) if isinstance(homepage, str) else None,
         stars=star_count,
         forks=as_count(forks) or 0,
         open_issues=open_issues,
-        language=_text(language, 100),
+        language=as_text(language, 100),
         license=None if license_id == "NOASSERTION" else license_id,
-        topics=tuple(topic for raw in as_list(topics)[:20] if (topic := _text(raw, 60))),
+        topics=as_texts(topics, most=20, limit=60),
         created_at=as_time(created_at),
         pushed_at=as_time(pushed_at),
         archived=archived,
         fork=fork,
+        release=release,
+        mentions=mentions,
     )
+
+
+def _mentions(readme: object) -> tuple[str, ...]:
+    return tuple(str(one) for one in find_mentions(readme)[:100]) if isinstance(readme, str) else ()
+
+
+def _release(raw: object) -> ReleaseData | None:
+    """The newest release that is neither a draft nor a trial."""
+    tag, page = as_text(inside(raw, "tagName"), 200), inside(raw, "url")
+    if tag is None:
+        return None
+    url = safe_url(page) if isinstance(page, str) else None
+    return ReleaseData(tag=tag, url=url, published_at=as_time(inside(raw, "publishedAt")))
 
 
 def quota_of_query(data: object) -> Quota | None:
@@ -133,17 +142,6 @@ def quota_of_query(data: object) -> Quota | None:
     return Quota(limit=limit, remaining=remaining, reset_at=reset_at)
 
 
-def read_json(body: bytes, *, url: str = "") -> dict[str, Any]:
-    """A body that is a JSON object. Raises `MalformedDocument` for anything else."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedDocument(f"GitHub's answer is no JSON: {error}", url=url) from error
-    if not isinstance(value, dict):
-        raise MalformedDocument("GitHub's answer is JSON, but no object", url=url)
-    return value
-
-
 def _host_of(page: object) -> str:
     """The web host a repository lives on, which is not the API's."""
     try:
@@ -151,39 +149,3 @@ def _host_of(page: object) -> str:
     except ValueError:
         host = None
     return host or "github.com"
-
-
-def inside(value: object, *names: str) -> Any:
-    """What lies under these names, one in another; `None` when one of them is missing."""
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def as_list(value: object) -> list[Any]:
-    """The value if it is a list, else an empty one."""
-    return value if isinstance(value, list) else []
-
-
-def as_count(value: object) -> int | None:
-    """The value if it is a whole number that is not negative."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _count_text(value: str | None) -> int | None:
-    return int(value) if value and value.isascii() and value.isdigit() and len(value) <= 11 else None
-
-
-def _text(value: object, limit: int) -> str | None:
-    return clean(value, limit=limit) or None if isinstance(value, str) else None
-
-
-def as_time(value: object) -> datetime | None:
-    """An ISO 8601 time in aware UTC."""
-    try:
-        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    if parsed is None:
-        return None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
+
+from services.domain.repos import Quota
 
 MAX_WAIT = timedelta(days=7)
 """No wait that a header asks for is taken to be longer."""
 MAX_AGE = timedelta(days=365)
 
+_MOST = 2**31 - 1
 _SECONDS_NOT_EPOCH = 366 * 24 * 3600
 """A reset below this is a count of seconds from now, above it a moment in Unix time."""
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
@@ -48,25 +50,26 @@ def parse_http_date(value: str | None) -> datetime | None:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """What is left of an allowance, and when it is filled up again."""
+def parse_quota(headers: Mapping[str, str], *, now: datetime) -> Quota | None:
+    """What is left of our allowance, in any of the ways it is told; `None` when it is not told whole.
 
-    remaining: int
-    resets_in: timedelta
-    limit: int | None = None
-
-
-def parse_allowance(headers: Mapping[str, str]) -> Allowance | None:
-    """Hugging Face's `RateLimit: "api";r=412;t=131` with `RateLimit-Policy: …;q=500;w=300`; `None` without them."""
-    limit = headers.get("ratelimit", "")
-    waiting, remaining = _ITEM_T.search(limit), _ITEM_R.search(limit)
-    if waiting is None or remaining is None:
-        return None
-    quota = _ITEM_Q.search(headers.get("ratelimit-policy", ""))
-    return Allowance(
-        remaining=int(remaining[1]), resets_in=_clamped(int(waiting[1])), limit=int(quota[1]) if quota else None
-    )
+    Hugging Face: `RateLimit: "api";r=412;t=131` with `RateLimit-Policy: …;q=500;w=300`; GitHub, Forgejo:
+    `X-RateLimit-Limit`, `-Remaining`, `-Reset`; GitLab the same without the `X-`.
+    """
+    item = headers.get("ratelimit", "")
+    waiting, left = _ITEM_T.search(item), _ITEM_R.search(item)
+    if waiting and left:
+        policy = _ITEM_Q.search(headers.get("ratelimit-policy", ""))
+        remaining = min(int(left[1]), _MOST)
+        limit = min(int(policy[1]), _MOST) if policy else remaining
+        return Quota(limit=limit, remaining=remaining, reset_at=now + _clamped(int(waiting[1])))
+    for prefix in ("x-ratelimit-", "ratelimit-"):
+        told = [_count(headers.get(f"{prefix}{name}")) for name in ("limit", "remaining", "reset")]
+        limit_, remaining_, reset = told
+        if limit_ is not None and remaining_ is not None and reset is not None:
+            wait = reset if reset < _SECONDS_NOT_EPOCH else reset - now.timestamp()
+            return Quota(limit=min(limit_, _MOST), remaining=min(remaining_, _MOST), reset_at=now + _clamped(wait))
+    return None
 
 
 def parse_wait(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [--quick] [--json FILE] [--only NAME] [--plots FOLDER]`: run them, print the table.
+"""`python -m tests.benchmarks [NAME…] [--quick] [--json FILE] [--plots FOLDER]`: run them, print the table.
 
 Exit code 1 when a target is missed.
 """
@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import bench_match, bench_parse, bench_pipeline, bench_process, bench_store
+from tests.benchmarks import bench_match, bench_parse, bench_pipeline, bench_process, bench_repositories, bench_store
 from tests.benchmarks.harness import Options, Result
 from tests.benchmarks.svg import curve
 
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Options], Iterator[Result]]] = {
     "match": bench_match.shared,
     "process": bench_process.embedded,
     "growth": bench_store.growth,
+    "repositories": bench_repositories.kept_fresh,
 }
 """Every benchmark by the name `--only` takes."""
 
@@ -57,6 +58,7 @@ def table(results: Sequence[Result]) -> Table:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 when every target is reached, 1 when one is missed, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *sorted(BENCHMARKS)], metavar="NAME", help="these alone")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it work at all?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as a JSON array")
     parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS), metavar="NAME", help="this one alone")
@@ -66,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = structlog.get_config()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     try:
-        results = run(given.only or list(BENCHMARKS), options, lambda line: print(line, file=sys.stderr, flush=True))
+        named = [*given.names, *(given.only or [])] or list(BENCHMARKS)
+        results = run(named, options, lambda line: print(line, file=sys.stderr, flush=True))
     finally:
         structlog.configure(**before)
     if given.plots:

@@ -13,8 +13,8 @@ same words (tf-idf of title and abstract, `domain.interests.Space`) and with not
     recency     zotero-arxiv-daily's: mean likeness to saved papers, each weighted 1 / (1 + log10(n)), newest first;
                 its sentence embeddings are stood in for by tf-idf
 
-precision@10 is the share of wanted papers in the first ten; "both" the share of readers who find at least two papers
-of each of their interests there.
+precision@10 is the share of wanted papers in the first ten ("ours" gives one of them to what trends, drawn at random
+here); "both" the share of readers who find at least two papers of each of their interests there.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Reader:
     saved: list[PaperFacts]
     unseen: list[PaperFacts]
     background: list[PaperFacts]
+    trending: dict[int, float]
 
 
 def load(others: int = 6_000) -> list[PaperFacts]:
@@ -80,7 +81,8 @@ def make_reader(papers: Sequence[PaperFacts], draw: random.Random) -> Reader:
     others = CANDIDATES - len(wanted)
     draw.shuffle(saved)
     unseen = draw.sample(wanted + rest[:others], CANDIDATES)
-    return Reader((topics[0], topics[1]), saved, unseen, rest[others : others + BACKGROUND])
+    trending = {paper.id: draw.random() for paper in unseen}
+    return Reader((topics[0], topics[1]), saved, unseen, rest[others : others + BACKGROUND], trending)
 
 
 Formula = Callable[[Reader, Space, Mapping[int, Vector]], list[PaperFacts]]
@@ -89,7 +91,11 @@ Formula = Callable[[Reader, Space, Mapping[int, Vector]], list[PaperFacts]]
 def ours(reader: Reader, space: Space, _: Mapping[int, Vector]) -> list[PaperFacts]:
     """As in a digest."""
     taste = taste_of(space, reader.saved, [])
-    return [c.paper for c in order_for(taste, space, reader.unseen, trending={}, in_title=frozenset())]
+    chosen = order_for(taste, space, reader.unseen, trending=reader.trending, in_title=frozenset())
+    alone = iter(ours_alone(reader, space, _))
+    explored = {c.paper.id for c in chosen if c.explored}
+    # What trends by chance says nothing about a reader: it chooses the exploring picks, and weighs in nothing else.
+    return [c.paper if c.explored else next(p for p in alone if p.id not in explored) for c in chosen]
 
 
 def ours_alone(reader: Reader, space: Space, _: Mapping[int, Vector]) -> list[PaperFacts]:

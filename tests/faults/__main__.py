@@ -2,26 +2,35 @@
 
 Breaks the service in every way the plans know, lets it settle, and compares what the world announced and took with
 what the archive holds. Prints a table; the last line is the verdict; exit code 1 on any violation.
+
+`--plan simulation --seeds N` runs the simulation alone, `--plan recovery` takes the time that each kind of fault costs,
+`--soak 15m` runs the embedded service at low load and watches what it uses.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from tests.faults import backing, kill, mixed, sabotage, simulation, smtp
+from tests.faults import backing, kill, mixed, recovery, sabotage, simulation, smtp, soak
 from tests.faults.kill import KILL_POINTS, Report
 from tests.faults.world import world
 
-PLANS = ("kill", "mixed", "smtp", "simulation", "sabotage")
+ONE_BY_ONE = ("kill", "smtp", "simulation", "sabotage")
+"""With `all` these follow one another, and the mixed plan runs beside them."""
+MOST_INCIDENTS = 128
+"""Of the mail server: each of the 32 kinds four times."""
 _quiet = structlog.ReturnLoggerFactory()
 
 
@@ -41,27 +50,38 @@ def _kill(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Repo
 
 
 def _mixed(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
-    for mode, share, limit_s in (("distributed", 0.9, 0.7), ("embedded", 0.1, 0.3)):
+    embedded = max(options.faults * 6 // 100, 8)
+    for mode, faults, limit_s in (("distributed", options.faults - embedded, 0.72), ("embedded", embedded, 0.28)):
         report = mixed.run(
-            outside, faults=max(int(options.faults * share), 8), seed=options.seed, mode=mode,
-            limit_s=options.limit_s * limit_s, timing=options.faults >= 100,
-        )  # fmt: skip
+            outside, faults=max(faults, 8), seed=options.seed, mode=mode, limit_s=options.limit_s * limit_s
+        )
         kinds = "  ".join(f"{kind} {n}" for kind, n in report.by_point.most_common())
         yield kinds, report
 
 
 def _smtp(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
     for ambiguity, share in (("hold", 0.75), ("resend", 0.25)):
-        report = smtp.run(outside, faults=max(int(options.faults * share), 32), seed=options.seed, ambiguity=ambiguity)
+        faults = max(int(min(options.faults, MOST_INCIDENTS) * share), 32)
+        report = smtp.run(outside, faults=faults, seed=options.seed, ambiguity=ambiguity)
         yield f"{len(report.by_point)}/32 kinds of incident", report
 
 
 def _simulation(_: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
-    report = simulation.run(seeds=max(options.faults, 1), seed=options.seed, limit_s=options.limit_s / 4)
+    report = simulation.run(
+        seeds=options.seeds or max(options.faults, 1), seed=options.seed, processes=os.cpu_count() or 1,
+        limit_s=options.limit_s if options.plan == "simulation" else options.limit_s / 4,
+    )  # fmt: skip
+    did = report.extra
     yield (
-        f"{report.extra['seeds']} seeds, {report.extra['steps']} steps, {report.extra['seeds_per_s']} seeds/s",
+        f"{did['seeds']} seeds in {did['worlds']} worlds, {did['steps']} steps, {did['seeds_per_s']} seeds/s "
+        f"({did['seeds_per_cpu_s']} per second of one core)",
         report,
     )
+
+
+def _recovery(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
+    for mode in ("distributed", "embedded"):
+        yield "", recovery.run(outside, mode=mode, times=options.times, seed=options.seed)
 
 
 def _sabotage(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
@@ -79,47 +99,108 @@ def _sabotage(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, 
 
 RUN: dict[str, Callable[[Any, argparse.Namespace], Iterator[tuple[str, Report]]]] = {
     "kill": _kill, "mixed": _mixed, "smtp": _smtp, "simulation": _simulation, "sabotage": _sabotage,
+    "recovery": _recovery,
 }  # fmt: skip
 
 
-def _show(words: str, report: Report) -> None:
+def _show(words: str, report: Report, say: Callable[[str], None]) -> None:
     found = report.findings
-    _say(f"{report.name:24} {report.faults:5} faults {report.seconds:7.1f} s   {words}")
+    say(f"{report.name:24} {report.faults:5} faults {report.seconds:7.1f} s   {words}")
     if found.listings:
-        _say(
+        say(
             f"{'':24} listings {found.listings - found.lost_listings}/{found.listings}   papers {found.papers}, "
             f"doubled {found.doubled_papers}   deliveries {found.deliveries}, missing {found.missing}, "
             f"twice {found.doubled}, unknown {found.unknown} (window {report.window})"
         )
-    for kind, seconds in report.extra.get("recovery_s", {}).items():
-        _say(f"{'':24} well again {seconds:6.2f} s after {kind}")
+    for kind, took in report.extra.get("recovery_s", {}).items():
+        say(
+            f"{'':24} well again {took['median']:6.1f} s (worst {took['worst']:6.1f} s of {took['times']}) after {kind}"
+        )
     for words in report.violations[:10]:
-        _say(f"{'':24} VIOLATION {words}")
+        say(f"{'':24} VIOLATION {words}")
+
+
+def seconds_in(text: str) -> float:
+    """`90`, `90s`, `15m` or `2h`."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in UNITS else (text, "s")
+    try:
+        return float(number) * UNITS[unit]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; say 90s, 15m or 2h") from None
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+Done = tuple[list[Report], str]
+"""What a plan reported; why it was not run, or nothing."""
+
+
+def _one(plan: str, options: argparse.Namespace, *, say: Callable[[str], None] = _say) -> Done:
+    """Run a plan in a world of its own."""
+    reports: list[Report] = []
+    try:
+        with world() as outside:
+            for words, report in RUN[plan](outside, options):
+                _show(words, report, say)
+                reports.append(report)
+    except backing.Missing as reason:
+        say(f"{plan:24} not run: {reason}")
+        return reports, f"{plan}: {reason}"
+    return reports, ""
+
+
+@contextmanager
+def _beside(plan: str, options: argparse.Namespace) -> Iterator[Callable[[], Done]]:
+    """Run a plan in another process: what is real waits a lot, and the others count. The function waits for its end."""
+    context = get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+
+    def run() -> None:
+        said: list[str] = []
+        theirs.send((*_one(plan, options, say=said.append), said))
+
+    process = context.Process(target=run)
+    process.start()
+    theirs.close()
+
+    def wait() -> Done:
+        reports, missing, said = ours.recv()
+        for words in said:
+            _say(words)
+        return reports, missing
+
+    try:
+        yield wait
+    finally:
+        process.terminate()
+        process.join()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the plans; 0 when nothing was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--faults", type=int, default=200, help="how many faults each plan makes (default 200)")
+    parser.add_argument("--seeds", type=int, help="how many seeds the simulation runs (default: as many as faults)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same plan")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
-    parser.add_argument("--plan", choices=(*PLANS, "all"), default="all")
-    parser.add_argument("--limit-s", type=float, default=360, help="longest the mixed plan may take, in seconds")
+    parser.add_argument("--plan", choices=(*RUN, "all"), default="all", help="all: every plan but recovery")
+    parser.add_argument("--limit-s", type=float, default=480, help="longest the mixed plan may take, in seconds")
+    parser.add_argument("--times", type=int, default=3, help="how often the recovery plan makes each kind of fault")
+    parser.add_argument("--soak", type=seconds_in, metavar="TIME", help="run the service at low load for so long: 15m")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that what was started is stopped
     structlog.configure(logger_factory=_quiet, processors=[lambda *_: ""])
+    if options.soak:
+        return soak.main(options.soak, say=_say, json_to=options.json)
     began = time.monotonic()
-    reports: list[Report] = []
-    missing: list[str] = []
-    with world() as outside:
-        for plan in PLANS if options.plan == "all" else (options.plan,):
-            try:
-                for words, report in RUN[plan](outside, options):
-                    _show(words, report)
-                    reports.append(report)
-            except backing.Missing as reason:
-                missing.append(f"{plan}: {reason}")
-                _say(f"{plan:24} not run: {reason}")
+    with ExitStack() as stack:
+        beside = stack.enter_context(_beside("mixed", options)) if options.plan == "all" else None
+        done = [_one(plan, options) for plan in (ONE_BY_ONE if beside else (options.plan,))]
+        if beside:
+            done.append(beside())
+    reports = [report for found, _ in done for report in found]
+    missing = [reason for _, reason in done if reason]
     violations = [words for report in reports for words in report.violations]
     if options.json:
         options.json.write_text(json.dumps([_figures(report) for report in reports], indent=2) + "\n")

@@ -1,11 +1,12 @@
 """Plan 5: can the harness fail? Rules of the service are broken on purpose, one at a time, in the workers of the
-kill plan; each must be noticed."""
+kill plan and in the simulation; each must be noticed by both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from typing import Any
 
 from sqlalchemy import text, update
@@ -17,7 +18,7 @@ from services.runtime import Runtime, Step
 from services.storage import deliveries, jobs, papers
 from services.storage.engine import writing
 from services.storage.tables import Job, Sighting
-from tests.faults import kill
+from tests.faults import kill, simulation
 from tests.faults.kill import Report
 
 
@@ -157,6 +158,22 @@ def one(
 
 def run(world: Any, *, faults: int, seed: int) -> dict[str, Report]:
     """Run each variant."""
-    return {
+    found = {
         name: one(world, name, patch, points, faults=faults, seed=seed) for name, (patch, points) in VARIANTS.items()
     }
+    return found | {
+        f"{name} (simulation)": simulated(name, seeds=8 * simulation.SEEDS_A_WORLD, seed=seed) for name in VARIANTS
+    }
+
+
+def simulated(name: str, *, seeds: int, seed: int) -> Report:
+    """Run the simulation with one rule broken, in a process of its own, until it is noticed."""
+    with get_context("fork").Pool(1) as pool:
+        return pool.apply(_simulated, (name, seeds, seed))
+
+
+def _simulated(name: str, seeds: int, seed: int) -> Report:
+    VARIANTS[name][0]()
+    report = simulation.run(seeds=seeds, seed=seed, stop_early=True)
+    report.name = name
+    return report

@@ -39,16 +39,23 @@ def test_only_a_connection_lost_after_the_dot_leaves_doubt(outside: Any) -> None
 
 
 def test_days_with_crashes_come_right_whatever_the_clocks_do() -> None:
-    report = simulation.run(seeds=3, seed=SEED)
+    report = simulation.run(seeds=25, seed=SEED)
     assert report.violations == []
-    assert report.faults > 0
+    assert report.rounds == 25
+    assert report.by_point["kill"] > 0
+    assert report.by_point["pause"] > 0
+
+
+def test_the_same_seed_makes_the_same_run() -> None:
+    again = [simulation.run(seeds=5, seed=SEED) for _ in range(2)]
+    assert len({(run.faults, run.window, run.extra["steps"]) for run in again}) == 1
 
 
 @pytest.mark.parametrize("mode", ["distributed", "embedded"])
 @pytest.mark.timeout(240)
 def test_the_service_as_it_is_run_survives_real_faults(outside: Any, mode: str) -> None:
     try:
-        report = mixed.run(outside, faults=8, seed=SEED, mode=mode, limit_s=40, timing=False)
+        report = mixed.run(outside, faults=8, seed=SEED, mode=mode, limit_s=40)
     except backing.Missing as reason:
         servers.missing(str(reason))
     assert report.violations == []
@@ -59,4 +66,10 @@ def test_the_service_as_it_is_run_survives_real_faults(outside: Any, mode: str) 
 def test_the_harness_notices_a_broken_rule(outside: Any, rule: str) -> None:
     patch, points = sabotage.VARIANTS[rule]
     report = sabotage.one(outside, rule, patch, points, faults=8, seed=SEED)
+    assert report.violations, f"nobody noticed: {rule}"
+
+
+@pytest.mark.parametrize("rule", ["no claim of expired leases", "outcome before send"])
+def test_the_simulation_notices_a_broken_rule(rule: str) -> None:
+    report = sabotage.simulated(rule, seeds=2 * simulation.SEEDS_A_WORLD, seed=1)
     assert report.violations, f"nobody noticed: {rule}"

@@ -36,6 +36,9 @@ POINTS = ("banner", "ehlo", "mail", "rcpt", "data", "body", "dot", "idle")
 
 ACTS = ("4xx", "5xx", "stall", "close")
 
+PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "999999", "X-RateLimit-Reset": "3600"}
+"""What the host of repositories allows: no plan is about that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -273,8 +276,8 @@ class World:
 
     # -- what it announces ---------------------------------------------------------------------------------
 
-    def announce(self, day: date, daily: int = 6) -> int:
-        """Announce new works on `day`: `daily` of them in the daily listing, three more elsewhere; returns how many.
+    def announce(self, day: date, daily: int = 6, elsewhere: int = 3) -> int:
+        """Announce new works on `day`: `daily` of them in the daily listing, the others elsewhere; returns how many.
 
         One of the daily works is in the blog as well and one in the lab's feed; one of the blog's is in the lab's.
         """
@@ -287,7 +290,7 @@ class World:
                 feeds = ("daily", *(("blog",) if n == 0 else ()), *(("lab",) if n == 1 else ()))
                 slug = f"harbour/lights-{number}" if n in (0, 3) else ""
                 added.append(Work(number, day, f"arxiv:{stem}.{10000 + number:05d}", feeds, slug))
-            for n, feeds in enumerate((("blog",), ("blog", "lab"), ("lab",))):
+            for n, feeds in enumerate((("blog",), ("blog", "lab"), ("lab",))[:elsewhere]):
                 number = first + daily + n
                 added.append(Work(number, day, f"url:https://notes.example.org/{number}", feeds))
             self._works += added
@@ -297,6 +300,14 @@ class World:
     def announced(self) -> dict[str, dict[str, str]]:
         """For each feed what it announced so far: identifier → token."""
         return {feed: {w.name: w.token for w in self._works if feed in w.feeds} for feed in FEEDS}
+
+    def works(self) -> tuple[Work, ...]:
+        """Everything announced so far."""
+        return tuple(self._works)
+
+    def go_back(self, works: Sequence[Work]) -> None:
+        """Nothing but these was announced."""
+        self._works = list(works)
 
     def tokens(self) -> set[str]:
         """Of all works."""
@@ -372,7 +383,7 @@ class World:
         return json_answer(
             {"id": 1_000_000 + int(number), "full_name": slug, "html_url": f"https://github.com/{slug}",
              "stargazers_count": 40 + int(number) % 7, "forks_count": 3, "description": f"Code of {number}"}
-        )  # fmt: skip
+        ).with_headers(**PLENTY)  # fmt: skip
 
     def _record(self, _: Any, __: str, target: str, ___: Any, ____: int) -> None:
         with self._lock:

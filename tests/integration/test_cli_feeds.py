@@ -82,6 +82,8 @@ def test_pause_resume_and_remove(online: Broadsheet, today_replay: Replay) -> No
     assert [f["state"] for f in online.json("feeds", "pause", "blog")] == ["paused"]
     (resumed,) = online.json("feeds", "resume", "blog")
     assert (resumed["state"], resumed["paused"]) == ("new", False)
+    assert [f["mute_alerts"] for f in online.json("feeds", "mute", "blog", "daily-papers")] == [True, True]
+    assert [f["mute_alerts"] for f in online.json("feeds", "unmute", "blog")] == [False]
     assert "There is no terminal to ask on" in online("feeds", "remove", "blog", code=2).err
     online("feeds", "remove", "blog", "--yes", code=0)
     assert [f["name"] for f in online.json("feeds", "list")] == ["daily-papers"]

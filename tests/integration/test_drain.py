@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from services.domain.errors import (
     BroadsheetError,
@@ -258,3 +259,35 @@ def test_errors_say_whether_trying_again_helps() -> None:
     assert not BroadsheetError.passing
     assert not UpstreamRejected("x").passing
     assert UpstreamUnavailable("x").passing
+
+
+def test_a_database_that_was_away_for_a_moment_hears_of_the_failure(
+    rt: Runtime, script: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(UpstreamUnavailable("down"))
+    away = iter([True] * 5)
+    bury = drain._write_down
+
+    def write(*said: Any) -> str:
+        if next(away, False):
+            raise OperationalError("UPDATE", {}, Exception("the connection was lost"))
+        return bury(*said)
+
+    monkeypatch.setattr(drain, "_write_down", write)
+    assert run(rt) == "retry"
+    assert the_job(rt).state == "ready"
+
+
+def test_a_database_that_stays_away_is_not_waited_for_longer(
+    rt: Runtime, script: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(UpstreamUnavailable("down"))
+
+    def write(*_: Any) -> str:
+        raise OperationalError("UPDATE", {}, Exception("the connection was lost"))
+
+    monkeypatch.setattr(drain, "_write_down", write)
+    began = clock.now()
+    with pytest.raises(OperationalError):
+        run(rt)
+    assert clock.now() - began <= drain.DATABASE_BACK_WITHIN

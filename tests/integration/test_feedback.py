@@ -9,7 +9,8 @@ import pytest
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.feedback import mute_target
 from services.domain.papers import AuthorData, PaperData
-from services.pipeline import feedback, lineage, notify
+from services.pipeline import feedback, lineage
+from services.pipeline.choose import choose
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
 from services.storage import feedback as feedback_rows
@@ -51,7 +52,7 @@ def subscription(rt: Runtime) -> Subscription:
 
 def _titles(rt: Runtime, subscription: Subscription) -> list[str]:
     with rt.reading() as session:
-        picks, _, _ = notify.choose(rt, session, subscription)
+        picks = choose(rt, session, subscription).picks
     return [pick.paper.title for pick in picks]
 
 
@@ -66,7 +67,7 @@ def test_without_feedback_the_order_is_what_trends(rt: Runtime, subscription: Su
 def test_saved_papers_bring_their_like_to_the_top_with_the_reason(rt: Runtime, subscription: Subscription) -> None:
     _give(rt, subscription, 1, "save")
     with rt.reading() as session:
-        picks, _, _ = notify.choose(rt, session, subscription)
+        picks = choose(rt, session, subscription).picks
         assert [p.title for p in feedback.saved(session, subscription.id or 0, now=rt.now())] == ["Tidal lanterns"]
     by_title = {pick.paper.title: pick for pick in picks}
     assert [pick.paper.title for pick in picks].index("Harbour lanterns and tides") < 2

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import sys
 import tempfile
 import threading
@@ -20,6 +22,7 @@ from typing import Self
 import pytest
 
 from config.settings import Settings
+from services import runtime
 from services.domain.errors import RateLimited, UpstreamUnavailable
 from services.domain.feeds import FeedInfo, FeedRequest
 from services.runtime import Runtime
@@ -151,6 +154,47 @@ def test_two_processes_and_three_interfaces_make_one_polite_caller(
 
 
 # --- hosts that are silent, or say how much is left ----------------------------------------------------------
+
+
+def _die_inside(settings: Settings, entered: Barrier) -> None:
+    rt = Runtime.from_settings(settings)
+    with rt.gate("arxiv.org", alone=True):
+        entered.wait(20)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_who_is_killed_inside_keeps_others_out_for_no_longer_than_it_says(
+    make_runtime: MakeRuntime, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "HOLD_GATE", timedelta(seconds=1.5))
+    rt = make_runtime(real_time=True, database_url=database_url, fetch_deadline_s=60)
+    context = multiprocessing.get_context("fork")
+    entered = context.Barrier(2)
+    victim = context.Process(target=_die_inside, args=(rt.settings, entered))
+    victim.start()
+    entered.wait(20)
+    victim.join(20)
+    began = time.monotonic()
+    with rt.gate("arxiv.org", alone=True):
+        waited = time.monotonic() - began
+    assert waited < 5
+
+
+def test_who_is_long_inside_stays_alone(
+    make_runtime: MakeRuntime, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "HOLD_GATE", timedelta(seconds=0.6))
+    monkeypatch.setattr(runtime, "KEEP_GATE_EVERY_S", 0.1)
+    rt = make_runtime(real_time=True, database_url=database_url)
+    with rt.gate("arxiv.org", alone=True):
+        time.sleep(1.2)
+        with rt.writing() as session:
+            _, again_at = service.try_gate(session, "arxiv.org", interval=timedelta(0), now=rt.now())
+        assert again_at is not None
+    with rt.gate("arxiv.org", alone=True):
+        pass
+    assert all(gate.held_until is None for gate in all_rows(rt, Gate))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("gate-")]
 
 
 def silent_call(rt: Runtime, gate: str = "blog.example") -> None:

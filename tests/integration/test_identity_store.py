@@ -257,9 +257,10 @@ def _found(rt: Runtime, slug: str, **changes: object) -> None:
         row = session.execute(sa.select(Repo)).scalars().one()
         before = enrich._state_of(row)
         now = rt.now()
-        repo_id = repos.record_found(session, row.id or 0, data, etag=None, now=now, next_check_at=now)
+        one = repos.Found(repo_id=row.id or 0, data=data, etag=None, next_check_at=now)
+        kept = repos.record_found(session, [one], now=now)
         session.expire_all()
-        enrich._tell(session, repo_id, before, data, now=now)
+        enrich._tell(session, kept[one.repo_id], before, data, now=now)
 
 
 def test_what_becomes_of_its_code_is_told_with_the_paper(rt: Runtime, clock: Clock) -> None:

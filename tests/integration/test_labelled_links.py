@@ -14,17 +14,24 @@ from pathlib import Path
 import pytest
 
 from services.domain.identifiers import canonical_url
-from services.domain.links import find_links
+from services.domain.links import LINK_KINDS, find_links
 from services.domain.text import clean
 
 CORPORA = Path(os.environ.get("BROADSHEET_CORPORA") or Path(__file__).parents[3] / "shared" / "corpora")
 LABELS = Path(__file__).with_name("labelled_links.jsonl")
 
-BROKEN_AT_SOURCE = {"2507.00877", "2504.14221"}
-"""Records whose texts have a blank where the address has another character (a hyphen, an underscore): what is found
-ends at the blank. They are counted and printed, but no rule can make them whole, so the targets leave them out."""
+BROKEN_AT_SOURCE = {"2507.00877", "2504.14221", "2504.04732"}
+"""Records whose texts have a blank where the address has another character (a hyphen, an underscore), or a name with
+characters no repository's can have: what is found ends there. They are counted and printed, but no rule can make them
+whole, so the targets leave them out."""
+
+KNOWN_MISSES = {
+    "2510.27407": "`ours.org platform addresses …`: a bare domain nothing promises is also how companies are named",
+}
+"""What a reader sees and we do not, with the reason. They count as missed; anything else missed fails the test."""
 
 PRECISION, RECALL = 0.995, 0.99
+"""Of every kind alone."""
 
 Thing = tuple[str, str]
 
@@ -45,7 +52,7 @@ def _texts(wanted: set[str]) -> dict[str, tuple[str, str]]:
             record = json.loads(line)
             if record["id"] in wanted:
                 found[record["id"]] = (clean(record["summary"]), clean(record["comment"] or ""))
-    for path in (CORPORA / "hf_daily_papers" / "raw_days").glob("*.json"):
+    for path in (CORPORA / "hf_daily_papers").glob("[rs]*/*.json"):
         for item in json.loads(path.read_bytes()):
             name = f"hf:{item['paper']['id']}"
             if name in wanted:
@@ -60,8 +67,11 @@ def _found(abstract: str, comment: str) -> set[Thing]:
 
 def test_the_labels_are_many_and_of_known_kinds() -> None:
     labels = _labels()
-    assert len(labels) >= 300
-    assert {kind for links in labels.values() for kind, _ in links} >= {"code", "project", "dataset", "model", "video"}
+    assert len(labels) >= 900
+    kinds = Counter(kind for links in labels.values() for kind, _ in links)
+    assert set(kinds) == set(LINK_KINDS)
+    assert min(kinds.values()) >= 18
+    assert sum(not links for links in labels.values()) >= 60  # nothing is to be found there
 
 
 @pytest.mark.timeout(120)
@@ -82,11 +92,12 @@ def test_links_are_found_as_a_reader_finds_them() -> None:
             missed.update(kind for kind, _ in expected - found)
         said += [f"{name}: found {thing}, which is not there" for thing in sorted(found - expected)]
         said += [f"{name}: missed {thing}" for thing in sorted(expected - found)]
+    missed_in = {line.partition(":")[0] for line in said if ": missed" in line} - BROKEN_AT_SOURCE
     for kind in sorted(right | wrong | missed):
         got, lost, extra = right[kind], missed[kind], wrong[kind]
         print(f"{kind:13} right {got:4}  wrong {extra}  missed {lost}")
+        assert got / (got + extra) >= PRECISION, "\n".join(said)
+        assert got / (got + lost) >= RECALL, "\n".join(said)
     print("\n".join(said))
-    every = right.total()
-    assert every / (every + wrong.total()) >= PRECISION, "\n".join(said)
-    assert every / (every + missed.total()) >= RECALL, "\n".join(said)
+    assert missed_in == set(KNOWN_MISSES), "\n".join(said)
     assert wrong["code"] == missed["code"] == 0, "\n".join(said)

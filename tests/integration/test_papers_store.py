@@ -295,7 +295,7 @@ def test_links_of_fields_and_texts_are_found_once_with_the_strongest_evidence(rt
     assert links[("code", "quill/lanterns")] == "abstract"
     assert ("model", "quill/lantern-7b") in links
     assert len(links) == 3
-    assert len(stored.new_repo_ids) == 1
+    assert len(stored.new_repo_ids) == 2  # the code and the model
 
 
 def test_two_papers_may_share_a_repository(rt: Runtime) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlmodel import select
 
 from services.domain.jobs import NewJob
 from services.pipeline import drain, schedule
+from services.pipeline.recheck import papers_to_recheck
 from services.runtime import Runtime
-from services.storage.tables import Gate, Job, Link, Quota, Reading, Repo, RepoName
+from services.storage.tables import Feed, Gate, Job, Link, Paper, Quota, Reading, Repo, RepoName
 from tests.conftest import MakeRuntime
 from tests.factories import add_feed, all_rows, code, entry, store
 from tests.fakes import Clock
@@ -54,7 +56,9 @@ def test_a_repository_is_read_with_all_its_facts(rt: Runtime, replay: Replay) ->
     assert (repo.pushed_at, repo.archived, repo.checked_at) == (told.pushed_at, False, rt.now())
     assert repo.next_check_at == rt.now() + timedelta(hours=6)  # its paper is of today
     assert [(r.stars, r.read_at) for r in all_rows(rt, Reading)] == [(told.stars, rt.now())]
-    assert [q.name for q in all_rows(rt, Quota)] == ["api.github.com"]
+    (quota,) = all_rows(rt, Quota)
+    assert quota.name.partition(" token ")[0] == "api.github.com"
+    assert quota.reserved == 0
 
 
 def test_an_archived_repository_is_known_as_such(rt: Runtime, replay: Replay) -> None:
@@ -158,9 +162,12 @@ def test_a_rate_limit_midway_keeps_what_was_read_and_asks_for_the_rest_later(
                 assert rt.now() < repo.next_check_at <= rt.now() + timedelta(hours=1, minutes=2)
         (gate,) = all_rows(rt, Gate)
         assert gate.free_at > rt.now()  # nobody calls before then
-        asked = replay.count("/github")
+        asked = replay.count("/github/repos")
+        assert read(rt, *ids, key="nothing is due") == {"done": 1}
+        with rt.writing() as session:
+            session.get_one(Repo, ids[3]).next_check_at = rt.now()
         assert read(rt, *ids, key="too early") == {"waited": 1}
-        assert replay.count("/github") == asked
+        assert replay.count("/github/repos") == asked
 
 
 def test_a_spent_quota_makes_the_job_wait_without_counting(make_runtime: MakeRuntime, clock: Clock) -> None:
@@ -215,9 +222,25 @@ def test_repositories_are_not_read_again_where_that_is_turned_off(
     assert all_rows(rt, Job, kind="enrich_repos") == []
 
 
-def test_repositories_of_other_hosts_are_left_alone(rt: Runtime, replay: Replay) -> None:
+def test_repositories_of_hosts_nobody_knows_how_to_ask_are_left_alone(rt: Runtime, replay: Replay) -> None:
     (repo_id,) = with_repos(rt, "quill/lanterns").values()
     with rt.writing() as session:
-        session.get_one(Repo, repo_id).host = "gitlab.com"
+        session.get_one(Repo, repo_id).host = "bitbucket.org"
     assert read(rt, repo_id) == {"done": 1}
     assert replay.requests == []
+    schedule.tick(rt)
+    assert [j for j in all_rows(rt, Job, kind="enrich_repos") if j.state == "ready"] == []
+
+
+def test_repositories_may_rest_while_papers_are_looked_at_again(
+    make_runtime: MakeRuntime, replay: Replay, clock: Clock
+) -> None:
+    rt = make_runtime(replay=replay, repo_recheck=False)
+    with_repos(rt, replay.content.repos[0].slug)
+    with rt.writing() as session:
+        (paper,) = session.exec(select(Paper)).all()
+        feed_id = session.exec(select(Feed.id)).one()
+        papers_to_recheck(session, [paper.id or 0], feed_id=feed_id or 0, day=clock.today, now=rt.now())
+    clock.advance(hours=7)
+    schedule.tick(rt)
+    assert [j.kind for j in all_rows(rt, Job) if j.stage == "enrich" and j.kind != "housekeeping"] == ["recheck_papers"]

@@ -202,6 +202,33 @@ def test_a_quiet_day_is_recorded_and_nothing_sent(rt: Runtime, channel: Scripted
     assert all_rows(rt, Delivery) == channel.sent == []
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_news_of_papers_they_had_is_sent_alone_to_who_wants_it(
+    rt: Runtime, channel: ScriptedChannel, clock: Clock, wanted: bool
+) -> None:
+    feed = a_feed(rt)
+    store(rt, [entry(1)], feed=feed)
+    subscription = a_subscription(rt, news_alone=wanted)
+    compose(rt, subscription)
+    clock.advance(days=1)
+    compose(rt, subscription)  # nothing new at all
+    assert len(channel.sent) == 1
+    clock.advance(days=1)
+    store(rt, [entry(1, version=2, comment="Accepted at CONF 2026")], feed=feed)
+    clock.advance(days=1)
+    compose(rt, subscription)
+    assert len(channel.sent) == 1 + wanted
+    assert [e.skipped for e in all_rows(rt, Edition)] == [None, "empty", None if wanted else "empty"]
+    if wanted:
+        message = channel.sent[1][0]
+        assert "SINCE YOU READ" in message.text
+        assert "part 1" in message.text
+        assert message.subject.endswith(": since you read")
+    clock.advance(days=1)
+    compose(rt, subscription)  # what was told is told once
+    assert len(channel.sent) == 1 + wanted
+
+
 def test_withdrawn_papers_are_not_sent(rt: Runtime, channel: ScriptedChannel) -> None:
     store(rt, [entry(1, withdrawn=True)], feed=a_feed(rt))
     compose(rt, a_subscription(rt))

@@ -21,7 +21,8 @@ def facts(slug: str, host_id: str = "7", **values: Any) -> RepoData:
 def found(rt: Runtime, repo_id: int, data: RepoData) -> int:
     with rt.writing() as session:
         again = rt.now() + timedelta(hours=6)
-        return repos.record_found(session, repo_id, data, etag='"1"', now=rt.now(), next_check_at=again)
+        one = repos.Found(repo_id=repo_id, data=data, etag='"1"', next_check_at=again)
+        return repos.record_found(session, [one], now=rt.now())[repo_id]
 
 
 def with_links(rt: Runtime, *slugs: str) -> dict[str, int]:

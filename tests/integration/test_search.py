@@ -15,15 +15,17 @@ from sqlmodel import col
 
 from services.domain.errors import InvalidInput
 from services.domain.identifiers import Identifier
-from services.domain.links import LinkData
+from services.domain.links import EVIDENCE, LinkData
+from services.domain.matching import PaperSet
 from services.domain.papers import AuthorData, PaperData, PaperFacts
 from services.domain.queries import Query, QueryError, parse_query
 from services.runtime import Runtime
-from services.storage import archive, folding, search, search_index
+from services.storage import archive, folding, reports, search, search_index
 from services.storage.search_index import TABLE
 from services.storage.tables import Paper, Repo
 from tests.conftest import MakeRuntime
 from tests.factories import DAY, add_feed, arxiv, code, entry, store
+from workers.web.cards import card
 
 WORDS = (
     "large",
@@ -195,6 +197,12 @@ _fact = st.sampled_from(
         "venue:*",
         'author:"ito kenji"',
         "author:k",
+        'author:"kenji ito"',
+        'author:"ito k"',
+        'author:"jean-paul serre"',
+        'author:"kenji m ito"',
+        'author:"b osei kenji"',
+        'author:"山田 k"',
         "author:serre",
         'author:"jean-pierre serre"',
         "stars:>=99999999999",
@@ -392,3 +400,24 @@ def test_days_are_days_of_utc(rt: Runtime) -> None:
         after = search.find(session, parse_query("published:2026-11-21"), now=rt.now())
     assert (len(on), after) == (1, [])
     assert date(2026, 11, 20) == moment.date()
+
+
+def test_code_is_counted_by_one_rule_wherever_it_is_counted(filled: tuple[Runtime, list[PaperFacts]]) -> None:
+    rt, held = filled
+    feed = add_feed(rt, "claims")
+    claims = [
+        entry(500 + n, title=f"Claimed lanterns {n}", links=(code(f"claims/repo{n}", evidence=evidence),))
+        for n, evidence in enumerate(EVIDENCE)
+    ]
+    store(rt, claims, feed=feed)
+    with rt.reading() as session:
+        held = archive.load(session, list(session.execute(sa.select(col(Paper.id))).scalars()), now=rt.now())
+        query = parse_query("has:code")
+        wanted = {paper.id for paper in held if query.matches(paper)}
+        assert {one.paper.id for one in PaperSet(held).match(query)} == wanted
+        assert set(search.find(session, query, now=rt.now())) == wanted
+        assert search.facets(session, parse_query("*"), now=rt.now()).with_code == len(wanted)
+        assert reports.totals(session).with_code == len(wanted)
+        shown = {paper.id for n, paper in enumerate(held) if card(paper, number=n, now=rt.now()).code}
+        assert shown == wanted
+        assert len(search.find(session, parse_query("has:code claimed"), now=rt.now())) == len(EVIDENCE)

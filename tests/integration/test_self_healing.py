@@ -82,6 +82,25 @@ def test_documents_that_cannot_be_read_are_told_of_too(make_runtime: MakeRuntime
     assert [n.kind for n in all_rows(rt, Notice)] == ["failing", "healed"]
 
 
+def test_a_muted_feed_is_written_down_and_nobody_is_woken(make_runtime: MakeRuntime, replay: Replay) -> None:
+    rt = make_runtime(replay=replay, alert_to="ops@papers.example")
+    noisy = add_feed(rt, "noisy", "rss", url=f"{replay.base_url}/blog/feed.xml")
+    heard = add_feed(rt, "heard", "rss", url=f"{replay.base_url}/blog/feed.xml?heard")
+    with rt.writing() as session:
+        feeds.update_feed(session, noisy.id or 0, mute_alerts=True)
+    replay.fail_next("/blog", 200, times=2 * ALERT_AFTER, body=b"<!doctype html><title>Log in</title>")
+    for number in range(ALERT_AFTER):
+        for feed in (noisy, heard):
+            fetch(rt, feed, f"s{number}")
+    for feed in (noisy, heard):
+        fetch(rt, feed, "well")
+    told = {(n.kind, n.subject): n.sent_at is not None for n in all_rows(rt, Notice)}
+    assert told == {
+        ("failing", "noisy"): False, ("healed", "noisy"): False, ("failing", "heard"): True, ("healed", "heard"): True,
+    }  # fmt: skip
+    assert len(mails(rt)) == 2
+
+
 def test_waiting_for_a_host_is_no_failure(make_runtime: MakeRuntime, replay: Replay, clock: Clock) -> None:
     rt = make_runtime(replay=replay)
     feed = add_feed(rt, "blog", "rss", url=f"{replay.base_url}/blog/feed.xml")

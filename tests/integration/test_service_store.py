@@ -1,4 +1,4 @@
-"""The service's own rows: slots taken by one, gates that space calls over all workers, heartbeats, quotas."""
+"""The service's own rows: slots taken by one, gates that space calls over all workers, heartbeats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.domain.errors import RateLimited
 from services.domain.feeds import FeedRequest
 from services.runtime import Runtime
 from services.storage import service
-from services.storage.tables import Gate, Heartbeat, Quota, Slot
+from services.storage.tables import Gate, Heartbeat, Slot
 from tests.conftest import MakeRuntime
 from tests.factories import all_rows
 from tests.fakes import Clock
@@ -147,12 +147,3 @@ def test_heartbeats_are_one_row_a_process_and_forgotten_in_time(rt: Runtime, clo
     with rt.writing() as session:
         service.forget_heartbeats(session, before=rt.now())
     assert all_rows(rt, Heartbeat) == []
-
-
-def test_the_newest_quota_stands(rt: Runtime) -> None:
-    for left in (40, 12):
-        with rt.writing() as session:
-            service.record_quota(
-                session, "api.github.com", limit=60, remaining=left, reset_at=rt.now() + HOUR, now=rt.now()
-            )
-    assert [(q.limit, q.remaining) for q in all_rows(rt, Quota)] == [(60, 12)]

@@ -12,8 +12,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from services.domain.identifiers import Identifier
+from services.domain.links import LinkData
 from services.domain.papers import AuthorData
-from services.domain.repos import RepoData
+from services.domain.repos import ReleaseData, RepoData
 from services.pipeline import drain, schedule
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
@@ -230,14 +231,34 @@ def test_stars_over_time_are_drawn(site: Site) -> None:
     row = all_rows(site.rt, Repo)[0]
     now = site.rt.now()
     with site.rt.writing() as session:
+        data = RepoData(host="github.com", host_id="7", slug="quill/lanterns", stars=320, forks=3)
         repos.record_found(
-            session, row.id, RepoData(host="github.com", host_id="7", slug="quill/lanterns", stars=320, forks=3),
-            etag=None, now=now, next_check_at=now,
-        )  # fmt: skip
+            session, [repos.Found(repo_id=row.id, data=data, etag=None, next_check_at=now)], now=now
+        )
         session.add(Reading(repo_id=row.id, read_at=now - timedelta(days=9), stars=120, forks=1))
     page = Elements(site.get("/papers/arxiv:2611.90001").text)
     charts = [attrs for attrs in page.named("svg") if attrs.get("class") == "spark"]
     assert [chart["aria-label"] for chart in charts] == ["120 stars on 16 Nov 2026, 320 on 25 Nov 2026"]
+
+
+def test_models_are_shown_with_likes_and_downloads_and_code_with_its_release(site: Site) -> None:
+    now = site.rt.now()
+    slug = "quill/lantern-7b"
+    model = LinkData(url=f"https://huggingface.co/{slug}", kind="model", slug=slug, evidence="hf")
+    store(site.rt, [entry(1, links=(model,))], feed=add_feed(site.rt, "linked"))
+    rows = {row.kind: row for row in all_rows(site.rt, Repo) if row.slug in ("quill/lanterns", "quill/lantern-7b")}
+    with site.rt.writing() as session:
+        facts = RepoData(
+            host="huggingface.co", host_id="1", kind="model", slug="quill/lantern-7b", stars=41, downloads=9_876,
+            gated=True, license="<b>mit</b>",
+        )  # fmt: skip
+        found = repos.Found(repo_id=rows["model"].id, data=facts, etag=None, next_check_at=now)
+        repos.record_found(session, [found], now=now)
+        release = ReleaseData(tag="v2 <i>", published_at=now - timedelta(days=2))
+        repos.record_release(session, rows["code"].id, release)
+    text = site.get("/papers/arxiv:2611.90001").text
+    for words in ("♥ 41", "9,876 downloads in 30 days", "gated", "&lt;b&gt;mit&lt;/b&gt;", "v2 &lt;i&gt; released"):
+        assert words in text
 
 
 @pytest.mark.parametrize("name", ["2611.90001", "arXiv:2611.90001v3", "https://arxiv.org/abs/2611.90001"])

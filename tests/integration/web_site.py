@@ -11,6 +11,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.routing import Mount
 
+from services.domain.users import Actor
+from services.pipeline import accounts
 from services.runtime import Runtime
 from workers.web.app import make_web
 
@@ -46,9 +48,19 @@ class Site:
             data["csrf"] = hidden(self.get(csrf_from).text, "csrf")
         return self.browser.post(path, data=data, **kwargs)
 
-    def login(self, password: str = PASSWORD) -> Any:
-        """Log in as the administrator."""
-        return self.post("/admin/login", {"user": "admin", "password": password}, csrf_from="/admin/login")
+    def login(self, password: str = PASSWORD, user: str = "admin") -> Any:
+        """Log in, as the administrator if nobody is named."""
+        return self.post("/admin/login", {"user": user, "password": password}, csrf_from="/admin/login")
+
+
+    def token(self, scope: str, name: str = "") -> str:
+        """A program's token."""
+        boss = Actor(name="test", role="admin", origin="command")
+        return accounts.make_token(self.rt, boss, name or f"a-{scope}-program", scope)[0]
+
+    def ask(self, method: str, path: str, token: str, **kwargs: Any) -> Any:
+        """A program's request with its token."""
+        return self.browser.request(method, f"/api/v1{path}", headers={"authorization": f"Bearer {token}"}, **kwargs)
 
 
 def hidden(html: str, name: str) -> str:
@@ -80,15 +92,22 @@ class Elements(HTMLParser):
         return [attrs for name, attrs in self.found if name == tag]
 
 
-def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Every (method, path) there is, parameters filled with harmless values."""
+def declared(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Every (method, path) there is, parameters by their names; files and the API's description left out."""
     for route in _flat(app.routes):
-        if isinstance(route, Mount):
-            yield "GET", f"{route.path}/style.css"
-        else:
-            path = re.sub(r"\{[^}]*\}", "1", route.path)
+        if not isinstance(route, Mount) and route.path != "/openapi.json":
             for method in sorted((route.methods or {"GET"}) - {"HEAD", "OPTIONS"}):
-                yield method, path
+                yield method, route.path
+
+
+def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """As `declared`, parameters filled with harmless values, and one of the files."""
+    for method, path in declared(app):
+        yield method, re.sub(r"\{[^}]*\}", "1", path)
+
+
+OTHERS = (("GET", "/static/style.css"), ("GET", "/openapi.json"))
+"""What answers everybody and is no route of ours."""
 
 
 def _flat(found: Iterable[Any]) -> Iterator[Any]:

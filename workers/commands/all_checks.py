@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 
 from config.logging import redact
 from config.settings import Settings
@@ -20,14 +21,15 @@ from workers.commands.checks import (
     check_environment,
     check_home,
     check_key,
+    check_quotas,
     check_work,
     failure,
 )
+from workers.commands.mail_checks import check_dkim, check_smtp, smtp_urls
 from workers.commands.remote_checks import (
     TIMEOUT_S,
     check_broker,
     check_clock,
-    check_smtp,
     kinds_in_use,
     upstream_check,
     upstreams_of,
@@ -49,11 +51,12 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
         yield from check_database(rt)
         yield from check_catalogue(rt)
         yield check_addresses(settings)
+        yield from check_dkim(settings)
         slow: list[Callable[[], Check]] = [lambda: check_broker(settings)]
         upstreams = upstreams_of(settings, kinds_in_use(rt))
         dates: list[datetime] = []
         if network:
-            slow.append(lambda: check_smtp(settings))
+            slow += [partial(check_smtp, settings, url) for url in smtp_urls(settings)]
             with HttpClient(
                 user_agent=settings.user_agent, connect_timeout_s=4, deadline_s=TIMEOUT_S, attempts=1,
                 max_body_bytes=8 * 1024 * 1024, allowed_private_hosts=settings.private_hosts,
@@ -63,6 +66,7 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
             yield check_clock(dates)
         else:
             yield from _together(slow)
+        yield from check_quotas(rt)
         yield from check_work(rt)
     finally:
         rt.close()

@@ -230,6 +230,31 @@ def check_addresses(settings: Settings) -> Check:
 # -- the service's own state -----------------------------------------------------------------------------------
 
 
+def check_quotas(rt: Runtime) -> Iterator[Check]:
+    """What is left of what each host allows us, in the window that runs now."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from services.storage import quotas
+
+    if not has_database(rt):
+        return
+    share, now = rt.settings.quota_share, rt.now()
+    try:
+        with rt.reading() as session:
+            running = [row for row in quotas.list_all(session) if row.reset_at is not None and row.reset_at > now]
+    except SQLAlchemyError:
+        return  # no database yet, or one that its own check has told of
+    for row in running:
+        said = f"{quotas.used(row):,} of {row.limit:,} calls used until {when(row.reset_at)}; we stop at {share:.0%}"
+        if quotas.used(row) < quotas.usable(row.limit, share):
+            yield ok(f"allowance {row.name}", said)
+        else:
+            advice = "nothing: what is left waits until then"
+            if row.name == "api.github.com":
+                advice += "; with BROADSHEET_GITHUB_TOKEN it is 5,000 an hour, 50 repositories a call"
+            yield warning(f"allowance {row.name}", said, advice)
+
+
 def check_work(rt: Runtime) -> Iterator[Check]:
     """Who is running, and what waits for a person."""
     from sqlalchemy.exc import SQLAlchemyError

@@ -61,9 +61,10 @@ def restore(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Put a backup in place of the database. Messages that are too late by now are not sent."""
+    """Put a backup in place of the database. What may have been sent since it was made is not sent by itself."""
     from services.domain.errors import InvalidInput
-    from services.pipeline.transfer import alive, check_copy, is_sqlite, overdue_deliveries
+    from services.pipeline.restored import hold_what_may_have_left
+    from services.pipeline.transfer import alive, check_copy, is_sqlite
     from services.pipeline.transfer import restore as bring_back
 
     with opened(migrate=False) as rt:
@@ -79,18 +80,22 @@ def restore(
             confirm(f"Put {file} in place of the database?")
         with progress("Restore", unit="pages") as told:
             kept = bring_back(rt, file, progress=told)
-        late, pending = overdue_deliveries(rt)
+        held = hold_what_may_have_left(rt)
     if as_json:
-        emit_json({"file": str(file), "kept": str(kept) if kept else None, "deliveries_expiring": late,
-                   "deliveries_pending": pending})  # fmt: skip
+        emit_json({"file": str(file), "kept": str(kept) if kept else None, "deliveries_expired": held.expired,
+                   "deliveries_held": held.deliveries, "editions_held": held.editions})  # fmt: skip
         return
     say(f"Restored from {file} (written {when(datetime.fromtimestamp(file.stat().st_mtime, UTC))}).", style="green")
     if kept:
         note(f"What was there before is kept as {kept}")
-    if late:
-        say(f"{counted(late, 'delivery', 'deliveries')} not sent yet would be too late: they are marked expired.")
-    if pending:
+    if held.expired:
+        say(f"{counted(held.expired, 'delivery', 'deliveries')} not sent yet would be too late: they are expired.")
+    if held.deliveries:
+        warn(f"{counted(held.deliveries, 'delivery', 'deliveries')} may have left since: they are `unknown`, and kept.")
+    if held.editions:
         warn(
-            f"{counted(pending, 'delivery', 'deliveries')} had not been sent when the backup was made and will be when "
-            "the service starts. Any that left after the backup arrive twice: `broadsheet deliveries list` shows them."
+            f"{counted(held.editions, 'edition')} came due between backup and restore and may have left then: the "
+            "service composes them and sends none."
         )
+    if held.deliveries or held.editions:
+        note("See `broadsheet deliveries list`; one that has not arrived: `broadsheet deliveries resend EDITION`.")

@@ -44,6 +44,7 @@ def format_of(text: str) -> str:
     epilog=epilog(
         "broadsheet editions preview --subscription 1",
         "broadsheet editions preview -s 1 --format html --out digest.html",
+        "broadsheet editions preview -s 1 --browser",
     ),
 )
 def preview_edition(
@@ -54,12 +55,28 @@ def preview_edition(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; else stdout.", show_default=False)
     ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser", help="Write the HTML to HOME/preview.html, and open it.")
+    ] = False,
 ) -> None:
-    """Show what the next edition would be, as of now; nothing is written down or sent."""
+    """Show what the next edition would be, as of now; nothing is written down or sent.
+
+    It is made by the templates in HOME/templates, where there are any; one that cannot be used is named here.
+    """
+    from services.digests.overrides import templates_of
     from services.pipeline.notify import preview
 
     with opened() as rt:
         message = preview(rt, subscription)
+        folder, page = rt.settings.template_folder, rt.settings.home / "preview.html"
+    if folder.is_dir():
+        own = templates_of(folder).replaced
+        note(f"Templates of your own: {', '.join(str(folder / name) for name in own) or f'none in {folder}'}")
+    if browser:
+        page.write_text(message.html or "", encoding="utf-8", errors="replace")
+        note(f"{page} written: {message.subject}")
+        typer.launch(page.as_uri())
+        return
     text = _form(message, form)
     if out is None:
         emit(text)
@@ -79,13 +96,32 @@ def _form(message: Message, form: str) -> str:
     return f"Subject: {message.subject}\n\n{message.text}"
 
 
-@app.command("send", epilog=epilog("broadsheet editions send --subscription 1 --now"))
+@app.command(
+    "send",
+    epilog=epilog(
+        "broadsheet editions send --subscription 1 --now",
+        "broadsheet editions send --subscription 1 --to me@example.org",
+    ),
+)
 def send_edition(
     subscription: SubscriptionId,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="ADDRESS",
+            help="Only a test: what the next edition would be goes to this EMAIL, slack:URL or webhook:URL, and "
+            "nothing is written down.",
+            show_default=False,
+        ),
+    ] = "",
     at_once: Annotated[bool, typer.Option("--now", help="Do not wait for feeds that are still being read.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compose today's edition, if there is none yet, and send it; nobody gets it twice."""
+    if to:
+        _send_test(subscription, to, as_json)
+        return
     from dataclasses import replace
 
     from services.pipeline.by_hand import SENDING, ask, carry_out
@@ -118,6 +154,19 @@ def send_edition(
         _show_sent(result)
     if result["error"]:
         raise typer.Exit(1)
+
+
+def _send_test(subscription: int, to: str, as_json: bool) -> None:
+    """Send what the next edition would be to one address, as a test."""
+    from services.pipeline.notify import send_test
+
+    with opened() as rt:
+        message, receipt = send_test(rt, subscription, to)
+    if as_json:
+        emit_json({"subscription": subscription, "state": "test", "to": to, "message_id": message.message_id,
+                   "subject": message.subject, "detail": receipt.detail})  # fmt: skip
+    else:
+        say(f"Test sent: {message.subject}: {receipt.detail or receipt.code}", style="green")
 
 
 def _can_receive(rt: Runtime, subscription: Any, subscriber: Any) -> None:

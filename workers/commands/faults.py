@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import typer
@@ -13,7 +15,7 @@ from typer.core import TyperGroup
 
 from config.catalogue import CatalogueError
 from services.domain.errors import BroadsheetError
-from workers.commands.opening import SettingsFault
+from workers.commands.opening import SettingsFault, asked
 from workers.commands.output import fail
 
 RUNNING, CONTENT, READERS, OPERATING = PANELS = ("Running", "Papers and feeds", "Readers", "Operating")
@@ -42,6 +44,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and turn its errors into lines and exit codes."""
+        _name(self, "")
         try:
             return super().invoke(ctx)
         except SettingsFault as error:
@@ -61,6 +64,19 @@ class Commands(TyperGroup):
                 raise
             fail(words)
             raise typer.Exit(FAILED) from None
+
+
+def _name(command: Any, path: str) -> None:
+    """Let each command below say which it is when it begins: the audit asks (`commands.audited`)."""
+    for name, child in getattr(command, "commands", {}).items():
+        _name(child, f"{path} {name}".strip())
+    if path and not getattr(command, "commands", None) and command.callback is not None:
+        command.callback = partial(_begin, path, command.callback)
+
+
+def _begin(path: str, callback: Callable[..., Any], **given: Any) -> Any:
+    asked.command, asked.given = path, given
+    return callback(**given)
 
 
 def database_trouble(error: BaseException) -> str | None:

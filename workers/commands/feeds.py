@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from services.storage.tables import Feed, Fetch
 
 app = typer.Typer(
-    no_args_is_help=True, help="What is polled: list, add, fetch, pause, resume, remove; OPML in and out."
+    no_args_is_help=True, help="What is polled: list, add, fetch, pause, resume, mute, remove; OPML in and out."
 )
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME…", help="Names of feeds, as `feeds list` shows them.")]
@@ -102,6 +102,7 @@ def feed_json(feed: Feed) -> dict[str, Any]:
         "interval_minutes": feed.interval_minutes,
         "history_days": feed.history_days,
         "failures": feed.failures,
+        "mute_alerts": feed.mute_alerts,
         "last_error": feed.last_error,
         "last_fetched_at": feed.last_fetched_at,
         "last_success_at": feed.last_success_at,
@@ -270,6 +271,24 @@ def resume_feeds(names: Names, as_json: Json = False) -> None:
         feeds.update_feed(session, feed.id or 0, paused=False, next_check_at=rt.now())
 
     _change(names, as_json, "polled again, next now", resume)
+
+
+@app.command("mute", epilog=epilog("broadsheet feeds mute lab-blog", "broadsheet feeds unmute lab-blog"))
+def mute_feeds(names: Names, as_json: Json = False) -> None:
+    """Send no alerts about these feeds; they stay in the log and on the pages for operators."""
+    from services.storage import feeds
+
+    _change(names, as_json, "no alerts about it are sent; `feeds unmute` sends them again",
+            lambda _, session, feed: feeds.update_feed(session, feed.id, mute_alerts=True))  # fmt: skip
+
+
+@app.command("unmute", epilog=epilog("broadsheet feeds unmute lab-blog"))
+def unmute_feeds(names: Names, as_json: Json = False) -> None:
+    """Send alerts about these feeds again, from the next one on."""
+    from services.storage import feeds
+
+    _change(names, as_json, "alerts about it are sent again",
+            lambda _, session, feed: feeds.update_feed(session, feed.id, mute_alerts=False))  # fmt: skip
 
 
 @app.command("remove", epilog=epilog("broadsheet feeds remove lab-blog"))

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from config.catalogue import FeedSpec
-from workers.commands.feeds_add import name_for, titled
 from workers.commands.opening import opened
 from workers.commands.options import Json, epilog
 from workers.commands.output import counted, emit, emit_json, note, say, warn
@@ -23,6 +22,7 @@ def import_opml(
     as_json: Json = False,
 ) -> None:
     """Add the feeds of an OPML list; those known already are left as they are."""
+    from services.pipeline.add_feed import name_for, titled
     from services.pipeline.imports import read_file
     from services.pipeline.opml import read_opml
     from services.storage import feeds

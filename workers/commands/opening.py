@@ -6,11 +6,12 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from services.domain.users import Actor
     from services.runtime import Runtime
 
 
@@ -20,9 +21,13 @@ class SettingsFault(Exception):
 
 @dataclass(slots=True)
 class _Asked:
-    """What the options before the command said."""
+    """What was asked for: which command with which parameters, and the options before it."""
 
     verbose: bool = False
+    command: str = ""
+    """The command that runs, without the program's name: `feeds pause`."""
+    given: dict[str, Any] = field(default_factory=dict)
+    """Its parameters."""
 
 
 asked = _Asked()
@@ -62,13 +67,20 @@ def begin_logging(settings: Settings, *, service: bool) -> None:
         level = "warning"
     if asked.verbose and level in {"warning", "error"}:
         level = "info"
-    configure_logging(level=level, style=settings.log_format, secrets=secrets_of(settings))
+    configure_logging(level=level, style=settings.log_format, secrets=settings.secret_values())
 
 
-def secrets_of(settings: Settings) -> list[str]:
-    """Values that must never be printed."""
-    hidden = (settings.secret_key, settings.smtp_url, settings.github_token, settings.admin_password)
-    return [value.get_secret_value() for value in hidden if value.get_secret_value()]
+def me() -> Actor:
+    """Whoever runs this command, for the audit. Who may run it may do everything: the database is theirs."""
+    from getpass import getuser
+
+    from services.domain.users import Actor
+
+    try:
+        name = getuser()
+    except (OSError, KeyError):  # a container's user need have no name
+        name = str(os.getuid())
+    return Actor(name=name, role="admin", origin="command", address=socket.gethostname())
 
 
 @contextmanager
@@ -81,6 +93,7 @@ def opened(
     at the level that is set.
     """
     from services.runtime import Runtime
+    from workers.commands.audited import audited
 
     settings = settings or load_settings()
     begin_logging(settings, service=service)
@@ -92,7 +105,8 @@ def opened(
     try:
         if migrate:
             bring_up_to_date(rt, sync=sync)
-        yield rt
+        with audited(rt):
+            yield rt
     finally:
         rt.close()
 
@@ -114,20 +128,24 @@ def bring_up_to_date(rt: Runtime, *, sync: bool) -> None:
 def check_settings(settings: Settings) -> None:
     """Raise `SettingsFault` for values that are well-formed and still cannot work."""
     from services.channels.mime import sender
-    from services.channels.smtp_url import parse_smtp_url
+    from services.channels.smtp_url import parse_smtp_url, split_smtp_urls
     from services.domain.errors import BroadsheetError
+    from services.runtime import dkim_signatures
     from services.storage.engine import make_engine
 
-    smtp = settings.smtp_url.get_secret_value()
     try:
-        if smtp:
-            parse_smtp_url(smtp)
+        for url in split_smtp_urls(settings.smtp_url.get_secret_value()):
+            parse_smtp_url(url)
     except BroadsheetError as error:
         raise SettingsFault(f"BROADSHEET_SMTP_URL: {error}") from None
     try:
         sender(settings.mail_from)
     except BroadsheetError as error:
         raise SettingsFault(f"BROADSHEET_MAIL_FROM: {error}") from None
+    try:
+        dkim_signatures(settings)
+    except BroadsheetError as error:
+        raise SettingsFault(str(error)) from None
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
         settings.signing_key()

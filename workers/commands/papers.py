@@ -168,6 +168,7 @@ def _code(paper: PaperFacts) -> str:
 def show_paper(key: Key, as_json: Json = False) -> None:
     """Show all we hold to be true of one paper."""
     from services.domain.export import paper_json
+    from services.domain.links import standing
     from services.storage import archive
 
     with opened() as rt, rt.reading() as session:
@@ -181,21 +182,28 @@ def show_paper(key: Key, as_json: Json = False) -> None:
     pairs(
         [
             ("Key", paper.key), ("Address", facts["url"]), ("Authors", authors or None),
-            ("Number of authors", facts["authors_count"]), ("Organization", paper.organization),
+            ("Number of authors", facts["authors_count"]),
+            ("Organizations", "; ".join(facts["organizations"][:8]) or None),
             ("Published", paper.published_at and when(paper.published_at)), ("Announced", paper.announced_on),
             ("First seen", when(paper.first_seen_at)), ("Version", paper.version and f"v{paper.version}"),
             ("Categories", ", ".join(paper.categories)), ("Upvotes", paper.upvotes), ("Comments", paper.comments_count),
             ("Withdrawn", "yes" if paper.withdrawn else None), ("Comment", paper.comment),
-            ("Journal", paper.journal_ref), ("Feeds", ", ".join(paper.feeds)),
+            ("Journal", paper.journal_ref), ("Cited by", paper.citations), ("Feeds", ", ".join(paper.feeds)),
             ("Known as", ", ".join(facts["identifiers"])),
         ]
     )  # fmt: skip
     for repo in paper.repos:
         said = [f"★ {repo.stars:,}" if repo.stars is not None else repo.state, repo.license, repo.language,
-                "archived" if repo.archived else None, f"seen in {repo.evidence}"]  # fmt: skip
+                repo.release, "archived" if repo.archived else None,
+                f"{standing(repo.evidence)}, seen in {repo.evidence}"]  # fmt: skip
         say(f"Code   {repo.slug}   {' · '.join(part for part in said if part)}")
+    for one in paper.artifacts:
+        said = [f"♥ {one.stars:,}" if one.stars is not None else one.state,
+                f"{one.downloads:,} downloads in 30 days" if one.downloads else None, one.license,
+                "gated" if one.gated else None, f"{standing(one.evidence)}, seen in {one.evidence}"]  # fmt: skip
+        say(f"{one.kind.capitalize()}   {one.slug}   {' · '.join(part for part in said if part)}")
     for link in paper.links:
-        if link.kind != "code":
+        if link.kind != "code" and link.slug not in {one.slug for one in paper.artifacts}:
             say(f"{link.kind.capitalize()}   {link.url}   seen in {link.evidence}")
     if paper.abstract:
         say()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import smtplib
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +11,6 @@ from urllib.parse import urlsplit
 from config.catalogue import CatalogueError
 from config.logging import redact
 from config.settings import Settings
-from services.channels.smtp_url import parse_smtp_url
 from services.domain.errors import RateLimited, UpstreamError, UpstreamRejected
 from services.runtime import Runtime
 from services.upstreams.http import HttpClient
@@ -69,46 +66,6 @@ def _check_redis(url: str) -> Check:
             "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration",
         )
     return ok("broker", f"{redact(url)}, maxmemory-policy noeviction")
-
-
-def check_smtp(settings: Settings) -> Check:
-    """The mail server greets, encrypts and takes our login. Nothing is sent."""
-    url = settings.smtp_url.get_secret_value()
-    if not url:
-        return warning(
-            "mail", f"no mail server is set: messages go to {settings.outbox}", "set BROADSHEET_SMTP_URL to send them"
-        )
-    advice = "check BROADSHEET_SMTP_URL: smtp+starttls://user:password@host:587 or smtps://…:465"
-    server = parse_smtp_url(url)
-    context = ssl.create_default_context()
-    try:
-        smtp: smtplib.SMTP = (
-            smtplib.SMTP_SSL(server.host, server.port, "localhost", timeout=TIMEOUT_S, context=context)
-            if server.security == "tls"
-            else smtplib.SMTP(server.host, server.port, "localhost", timeout=TIMEOUT_S)
-        )
-        with smtp:
-            smtp.ehlo()
-            if server.security == "starttls":
-                smtp.starttls(context=context)
-                smtp.ehlo()
-            if server.user is not None:
-                smtp.login(server.user, server.password)
-    except (OSError, smtplib.SMTPException) as error:
-        said = (
-            error.smtp_error.decode("utf-8", "replace")
-            if isinstance(error, smtplib.SMTPResponseException) and isinstance(error.smtp_error, bytes)
-            else str(error)
-        )
-        return failure("mail", f"{server}: {redact(said, [server.password])}", advice)
-    how = {"none": "not encrypted", "tls": "TLS", "starttls": "STARTTLS"}[server.security]
-    if settings.mail_from.rstrip(">").endswith("@localhost"):
-        return warning(
-            "mail",
-            f"{server} answers ({how}), but the sender is {settings.mail_from}",
-            "set BROADSHEET_MAIL_FROM to an address of yours",
-        )
-    return ok("mail", f"{server} answers, {how}{', logged in' if server.user else ''}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.commands.opening import opened
+from workers.commands.opening import me, opened
 from workers.commands.options import Json, Limit, epilog
 from workers.commands.output import Column, counted, emit_json, note, pairs, say, table, warn, when
 
@@ -170,6 +171,28 @@ def show_run(
             from config.logging import redact
 
             say(redact(trace), style="dim")
+
+
+@app.command("bundle", epilog=epilog("broadsheet runs bundle 42", "broadsheet runs bundle 42 --to /tmp"))
+def bundle_run(
+    run: Annotated[int, typer.Argument(metavar="ID", help="A run, as `runs list` shows it.")],
+    folder: Annotated[
+        Path, typer.Option("--to", metavar="FOLDER", help="Where to put the file.", file_okay=False, exists=True)
+    ] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Pack all that is known of a run into a ZIP file without secrets, to show to whoever looks into it."""
+    from services.pipeline.acts import noting
+    from services.pipeline.bundle import bundle_name, make_bundle
+
+    path = folder / bundle_name(run)
+    with opened() as rt, noting(rt, me(), "run.bundle", run):
+        path.write_bytes(make_bundle(rt, run))
+    if as_json:
+        emit_json({"run": run, "file": str(path), "bytes": path.stat().st_size})
+        return
+    say(path)
+    note("Passwords, tokens and mail addresses are blotted out; look through it before you pass it on all the same.")
 
 
 @app.command("retry", epilog=epilog("broadsheet runs retry 42 43", "broadsheet runs retry --all-failed --dry-run"))

@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 CADENCES = ("instant", "daily", "weekdays", "weekly", "monthly")
+RANKINGS = ("personal", "trending", "newest", "upvotes", "stars")
 Id = Annotated[int, typer.Argument(metavar="ID", help="A subscription, as `subscriptions list` shows it.")]
 
 
@@ -30,6 +31,13 @@ def cadence_of(text: str) -> str:
     """How often."""
     if text not in CADENCES:
         raise typer.BadParameter(f"{text!r} is none of {', '.join(CADENCES)}")
+    return text
+
+
+def ranking_of(text: str) -> str:
+    """What comes first."""
+    if text not in RANKINGS:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(RANKINGS)}")
     return text
 
 
@@ -59,6 +67,19 @@ def add_subscription(
     budget: Annotated[
         int, typer.Option("--budget", metavar="N", min=1, max=500, help="Most papers in one edition.")
     ] = 12,
+    ranking: Annotated[
+        str,
+        typer.Option(
+            "--ranking",
+            parser=ranking_of,
+            metavar="|".join(RANKINGS),
+            help="Which papers come first; personal learns from what the reader saves and wants less of.",
+        ),
+    ] = "personal",
+    news_alone: Annotated[
+        bool,
+        typer.Option("--news-alone", help="Write without new papers too, when there is news of earlier ones."),
+    ] = False,
     feeds: Annotated[
         list[str] | None,
         typer.Option("--feed", metavar="NAME", help="Only from this feed (may be repeated).", show_default="all feeds"),
@@ -79,7 +100,7 @@ def add_subscription(
             began = rt.now()
             subscription, subscriber = subscribe(
                 rt, session, to=to, name=name.strip() or None, query=query, cadence=cadence, at=at, timezone=timezone,
-                budget=budget, feed_names=tuple(feeds or ()), confirmed=agreed,
+                budget=budget, ranking=ranking, news_alone=news_alone, feed_names=tuple(feeds or ()), confirmed=agreed,
             )  # fmt: skip
             session.flush()
             made = subscription.created_at >= began
@@ -112,8 +133,10 @@ def subscription_json(subscription: Subscription, subscriber: Subscriber) -> dic
         "id": subscription.id, "name": subscription.name, "to": to_of(subscriber), "channel": subscriber.channel,
         "state": subscription.state, "subscriber_state": subscriber.state, "query": subscription.query,
         "feeds": list(subscription.feeds), "cadence": subscription.cadence, "at": subscription.at,
-        "timezone": subscription.timezone, "budget": subscription.budget, "paused_until": subscription.paused_until,
-        "origin": subscription.origin, "created_at": subscription.created_at, "since_at": subscription.since_at,
+        "timezone": subscription.timezone, "budget": subscription.budget, "ranking": subscription.ranking,
+        "news_alone": subscription.news_alone,
+        "paused_until": subscription.paused_until, "origin": subscription.origin,
+        "created_at": subscription.created_at, "since_at": subscription.since_at,
         "next_edition_at": subscription.next_edition_at if subscription.state == "active" else None,
     }  # fmt: skip
 
@@ -126,7 +149,7 @@ def _address(subscriber: Subscriber) -> str:
 
 def _words(subscription: Subscription) -> str:
     at = "" if subscription.cadence == "instant" else f" at {subscription.at} {subscription.timezone}"
-    return f"{subscription.cadence}{at}, at most {subscription.budget} papers"
+    return f"{subscription.cadence}{at}, at most {subscription.budget} papers, {subscription.ranking} ranking"
 
 
 def _state(subscription: Subscription, subscriber: Subscriber) -> str:

@@ -73,6 +73,30 @@ class DemoRepo:
     created_at: datetime
     pushed_at: datetime
     archived: bool
+    releases: tuple[tuple[str, datetime], ...] = ()
+    """Tags and when they were published, newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoHosted:
+    """A repository on a host other than GitHub; on the hub a model, data set or space."""
+
+    host: str
+    """gitlab, codeberg, hub."""
+    kind: str
+    number: int
+    slug: str
+    former: tuple[str, ...]
+    description: str | None
+    stars: int
+    forks: int
+    downloads: int | None
+    gated: str | None
+    license: str | None
+    language: str | None
+    topics: tuple[str, ...]
+    created_at: datetime
+    pushed_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +132,7 @@ class Content:
     """The weekdays that carry papers, oldest first; the last is the latest weekday not after `today`."""
     papers: tuple[DemoPaper, ...]
     repos: tuple[DemoRepo, ...]
+    hosted: tuple[DemoHosted, ...]
     blog: DemoBlog
 
     @cached_property
@@ -171,8 +196,9 @@ def load_content(today: date) -> Content:
         for row in _read(f"day{number}.toml")["paper"]:
             papers.append(_make_paper(row, number, len(papers), days, people["names"], handles))
     repos = tuple(_make_repo(row, today) for row in _read("repos.toml")["repo"])
+    hosted = tuple(_make_hosted(row, today) for row in _read("hosted.toml")["hosted"])
     blog = _make_blog(_read("posts.toml"), days, {paper.title: paper.arxiv_id for paper in papers})
-    return Content(today=today, days=days, papers=tuple(papers), repos=repos, blog=blog)
+    return Content(today=today, days=days, papers=tuple(papers), repos=repos, hosted=hosted, blog=blog)
 
 
 @cache
@@ -277,6 +303,30 @@ def _make_repo(row: dict[str, Any], today: date) -> DemoRepo:
         created_at=midnight - timedelta(days=row["age"], seconds=stamp % 80_000),
         pushed_at=midnight - timedelta(days=row["pushed"], seconds=stamp % 20_000),
         archived=row.get("archived", False),
+        releases=tuple((tag, midnight - timedelta(days=days)) for tag, days in row.get("releases", {}).items()),
+    )
+
+
+def _make_hosted(row: dict[str, Any], today: date) -> DemoHosted:
+    kind = row.get("kind", "code")
+    stamp = zlib.crc32(f"{row['host']} {kind} {row['slug']}".encode())
+    midnight = datetime.combine(today, time(), UTC)
+    return DemoHosted(
+        host=row["host"],
+        kind=kind,
+        number=10_000_000 + stamp % 70_000_000,
+        slug=row["slug"],
+        former=tuple(row.get("was", ())),
+        description=row.get("description"),
+        stars=row["stars"],
+        forks=row.get("forks", 0),
+        downloads=row.get("downloads"),
+        gated=row.get("gated"),
+        license=row.get("license"),
+        language=row.get("language"),
+        topics=tuple(row["topics"]),
+        created_at=midnight - timedelta(days=row["age"], seconds=stamp % 80_000),
+        pushed_at=midnight - timedelta(days=row["pushed"], seconds=stamp % 20_000),
     )
 
 

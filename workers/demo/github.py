@@ -29,10 +29,10 @@ _WINDOW = timedelta(hours=1)
 
 
 class GitHub:
-    """The service with its quotas: `anonymous_limit` calls an hour without a token, 5,000 with one."""
+    """The service with its quotas: `anonymous_limit` calls an hour without a token, `token_limit` with one."""
 
-    def __init__(self, anonymous_limit: int) -> None:
-        self._limits = {"anonymous": anonymous_limit, "core": TOKEN_LIMIT, "graphql": TOKEN_LIMIT}
+    def __init__(self, anonymous_limit: int, token_limit: int = TOKEN_LIMIT) -> None:
+        self._limits = {"anonymous": anonymous_limit, "core": token_limit, "graphql": token_limit}
         self._used = dict.fromkeys(self._limits, 0)
         self._reset_at: datetime | None = None
         self._lock = threading.Lock()
@@ -103,9 +103,9 @@ class GitHub:
             return {
                 "__typename": "RateLimit",
                 "cost": 1,
-                "limit": TOKEN_LIMIT,
+                "limit": self._limits["graphql"],
                 "used": used,
-                "remaining": TOKEN_LIMIT - used,
+                "remaining": self._limits["graphql"] - used,
                 "nodeCount": nodes * 25,
                 "resetAt": iso(self._reset_at or now),
             }
@@ -286,10 +286,19 @@ def _graphql_fields(repo: DemoRepo) -> dict[str, Any]:
         "issues": lambda _: {"__typename": "IssueConnection", "totalCount": repo.open_issues},
         "watchers": lambda _: {"__typename": "UserConnection", "totalCount": 3 + repo.stars // 60},
         "defaultBranchRef": {"__typename": "Ref", "name": "main"},
-        "latestRelease": None,
+        "latestRelease": _graphql_release(repo),
+        "object": lambda _: {"__typename": "Blob", "text": f"# {name}\n\n{repo.description}\n"},
         "repositoryTopics": topics,
         "languages": languages,
     }
+
+
+def _graphql_release(repo: DemoRepo) -> dict[str, Any] | None:
+    if not repo.releases:
+        return None
+    tag, published_at = repo.releases[0]
+    url = f"https://github.com/{repo.slug}/releases/tag/{tag}"
+    return {"__typename": "Release", "tagName": tag, "name": tag, "url": url, "publishedAt": iso(published_at)}
 
 
 def _graphql_license(repo: DemoRepo) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Hugging Face's papers API, replayed: `/api/daily_papers` and `/api/papers/{id}`."""
+"""Hugging Face's papers API, replayed: `/api/daily_papers` and `/api/papers/{id}`; its hub is in `hosted`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from workers.demo import hosted
 from workers.demo.content import Content, DemoPaper
 from workers.demo.exchange import Answer, Ask, digest, json_answer
 
@@ -34,6 +35,8 @@ def answer(ask: Ask, content: Content) -> Answer:
             reply = json_answer({"error": "Paper not found"}, 404)
         else:
             reply = json_answer(_detail(paper, content))
+    elif found := hosted.answer_hub(ask, content):
+        reply = found
     else:
         reply = json_answer({"error": "Sorry, we can't find the page you are looking for."}, 404)
     reply = reply.with_headers(RateLimit='"api";r=499;t=300', RateLimit_Policy='"fixed window";"api";q=500;w=300')

@@ -9,11 +9,14 @@ Or as a process of its own: `python -m workers.demo.replay --port 8099`.
 
 | below | stands for |
 |---|---|
-| `/hf` | huggingface.co: Daily Papers and paper details |
+| `/hf` | huggingface.co: Daily Papers, paper details, models, data sets, spaces |
 | `/arxiv/api`, `/arxiv/rss`, `/arxiv/atom`, `/arxiv/oai` | arXiv's Atom API, announcement feeds and OAI-PMH |
 | `/blog` | a blog's RSS and JSON Feed |
 | `/github` | api.github.com, REST and GraphQL |
-| `/slack/services/T000/B000/xyz`, `/webhook` | receivers of digests |
+| `/pages-of-github` | github.com: feeds of releases |
+| `/gitlab`, `/codeberg` | gitlab.com and codeberg.org: repositories |
+| `/catalogues` | Semantic Scholar, OpenAlex, Crossref, DataCite, OpenReview, below `s2`, `openalex`, … |
+| `/slack/services/T000/B000/xyz`, `/slack/api`, `/webhook` | receivers of digests |
 
 Unless `first_call_faults` is off, each replay starts with two faults that heal by themselves: the first call
 of the arXiv API is answered 429 with `Retry-After: 1`, the first call of the blog's RSS 503.
@@ -31,13 +34,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Self
 
-from workers.demo import arxiv_api, arxiv_oai, arxiv_rss, blog, hugging_face
+from workers.demo import arxiv_api, arxiv_oai, arxiv_rss, blog, catalogues, hosted, hugging_face
 from workers.demo.content import Content, load_content
 from workers.demo.exchange import Answer, Ask, conditional, text_answer
 from workers.demo.faults import Faults
 from workers.demo.github import GitHub
 from workers.demo.server import LoopbackServer
 from workers.demo.sinks import SLACK_PATH, Posted, Sinks
+from workers.demo.slack_api import SlackApi
 
 _RECORDED_HEADERS = (
     "user-agent",
@@ -82,6 +86,8 @@ class Replay:
         self._faults = Faults()
         self._github = GitHub(anonymous_limit)
         self._sinks = Sinks()
+        self.slack = SlackApi()
+        """The workspace behind `/slack/api`."""
         self._requests: list[Request] = []
         self._lock = threading.Lock()
         self._server: LoopbackServer | None = None
@@ -127,6 +133,15 @@ class Replay:
             "ARXIV_RSS_URL": f"{base}/arxiv",
             "ARXIV_OAI_URL": f"{base}/arxiv/oai",
             "GITHUB_API_URL": f"{base}/github",
+            "GITHUB_URL": f"{base}/pages-of-github",
+            "GITLAB_URL": f"{base}/gitlab",
+            "CODEBERG_URL": f"{base}/codeberg",
+            "SLACK_API_URL": f"{base}/slack/api",
+            "SEMANTIC_SCHOLAR_URL": f"{base}/catalogues/s2",
+            "OPENALEX_URL": f"{base}/catalogues/openalex",
+            "CROSSREF_URL": f"{base}/catalogues/crossref",
+            "DATACITE_URL": f"{base}/catalogues/datacite",
+            "OPENREVIEW_URL": f"{base}/catalogues/openreview",
             "BLOG_FEED_URL": f"{base}/blog/feed.xml",
         }
 
@@ -151,6 +166,11 @@ class Replay:
             for paper in self.content.papers
         )
         self.content = dataclasses.replace(self.content, papers=papers)
+
+    def update_hosted(self, slug: str, **changes: Any) -> None:
+        """From now on a repository elsewhere, model, data set or space has these values (fields of `DemoHosted`)."""
+        there = tuple(dataclasses.replace(one, **changes) if one.slug == slug else one for one in self.content.hosted)
+        self.content = dataclasses.replace(self.content, hosted=there)
 
     def update_repo(self, slug: str, **changes: Any) -> None:
         """From now on a repository has these values (fields of `DemoRepo`)."""
@@ -228,11 +248,17 @@ class Replay:
             ("/arxiv/oai", arxiv_oai.answer),
             ("/blog", blog.answer),
             ("/github", self._github.answer),
+            ("/pages-of-github", hosted.answer_releases),
+            ("/gitlab", hosted.answer_gitlab),
+            ("/codeberg", hosted.answer_codeberg),
+            ("/catalogues", catalogues.answer),
         ):
             if _under(ask.path, prefix):
                 return conditional(ask, handler(_below(ask, prefix), content))
         if _under(ask.path, "/arxiv/rss") or _under(ask.path, "/arxiv/atom"):
             return conditional(ask, arxiv_rss.answer(_below(ask, "/arxiv"), content))
+        if _under(ask.path, "/slack/api"):
+            return self.slack.answer(_below(ask, "/slack/api"))
         if ask.method == "POST" and _under(ask.path, "/slack"):
             return self._sinks.answer_slack(_below(ask, "/slack"))
         if ask.method == "POST" and _under(ask.path, "/webhook"):

@@ -5,16 +5,34 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from services.domain.errors import BroadsheetError, InvalidInput, NotFound
+from services.domain.tokens import PAPER_PURPOSES, PURPOSES
 from services.runtime import Runtime
-from workers.web import admin, api, auth, feeds_out, health, public, readers
+from workers.web import (
+    admin,
+    admin_papers,
+    admin_people,
+    admin_readers,
+    api,
+    auth,
+    feedback,
+    feeds_out,
+    health,
+    hooks,
+    links,
+    login,
+    public,
+    readers,
+)
+from workers.web.api.document import describe
+from workers.web.api.shape import problem
 from workers.web.kit import STATIC, Web
 from workers.web.security import Guard
 
@@ -25,15 +43,18 @@ def make_web(rt: Runtime) -> FastAPI:
     """The application around one runtime. Sync routes: they run in the thread pool."""
     app = FastAPI(
         title="Broadsheet", summary="A self-hosted Daily Papers.", version=_version(), docs_url=None, redoc_url=None,
+        dependencies=[Depends(auth.guard)],
     )  # fmt: skip
     web = Web(rt)
     app.state.web = web
-    app.state.admin = auth.Admin(web)
+    app.state.gatekeeper = auth.Gatekeeper(web)
     for router in (
-        auth.router, admin.router, public.router, readers.router, feeds_out.router, health.router, api.router,
-        api.operators,
+        login.router, admin.router, admin_papers.router, admin_people.router, admin_readers.router, public.router,
+        readers.router, links.router, feedback.router, feeds_out.router, health.router, hooks.router,
+        *api.ROUTERS,
     ):  # fmt: skip
         app.include_router(router)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.mount("/static", Files(directory=STATIC), name="static")
     app.add_api_route("/favicon.ico", favicon, include_in_schema=False)
     app.add_api_route("/robots.txt", robots, include_in_schema=False)
@@ -41,6 +62,8 @@ def make_web(rt: Runtime) -> FastAPI:
     app.add_exception_handler(auth.Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(links.BadLink, links.refused)
+    app.add_exception_handler(links.StaleForm, links.refused)
     app.add_exception_handler(BroadsheetError, _ours)
     app.add_exception_handler(SQLAlchemyError, _database)
     app.add_middleware(
@@ -69,7 +92,7 @@ def favicon() -> Response:
 def robots() -> Response:
     """Readers' pages may be listed; searches, links from mails and the operators' pages may not."""
     lines = ["User-agent: *", "Disallow: /admin", "Disallow: /*?q=", "Disallow: /api/"]
-    lines += [f"Disallow: /{path}/" for path in ("unsubscribe", "preferences", "pause", "confirm", "editions")]
+    lines += [f"Disallow: /{path}/" for path in (*PURPOSES, *PAPER_PURPOSES, "editions")]
     return Response("\n".join(lines) + "\n", media_type="text/plain")
 
 
@@ -83,7 +106,7 @@ def _wants_json(request: Request) -> bool:
 def _answer(request: Request, status: int, heading: str, text: str, detail: str = "") -> Response:
     web: Web = request.app.state.web
     if _wants_json(request):
-        return JSONResponse({"detail": text or heading}, status)
+        return problem(status, text or detail or heading)
     return web.problem(request, status, heading, text, detail=detail)
 
 
@@ -91,12 +114,15 @@ def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, auth.Refused)
     if _wants_json(request):
         headers = {"WWW-Authenticate": 'Bearer realm="broadsheet"'} if error.status == 401 else None
-        return JSONResponse({"detail": error.text}, error.status, headers)
-    return auth.refuse(request, error)
+        return problem(error.status, error.text, headers)
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return auth.refuse(request, error, login.safe_next(target))
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400 and _wants_json(request):  # a body that is no JSON is refused as any other
+        return problem(422, str(error.detail))
     headings = {
         404: ("No such page", "The address may have been cut short. Start from the papers of the day."),
         405: ("That cannot be done here", "This page is for reading, or wants a form to be sent."),
@@ -117,7 +143,8 @@ def _ours(request: Request, error: Exception) -> Response:
     if isinstance(error, NotFound):
         return _answer(request, 404, "Not found", str(error))
     if isinstance(error, InvalidInput):
-        return _answer(request, 400, "That cannot be used", "", detail=str(error))
+        status = 422 if _wants_json(request) else 400
+        return _answer(request, status, "That cannot be used", "", detail=str(error))
     log.warning("web.refused", path=request.url.path, error=str(error))
     return _answer(request, 502, "That did not work", str(error))
 
@@ -134,7 +161,7 @@ def _database(request: Request, error: Exception) -> Response:
 
 def _failed(web: Web, request: Request) -> Response:
     if _wants_json(request):
-        return JSONResponse({"detail": "something failed here; it is in the log"}, 500)
+        return problem(500, "something failed here; it is in the log")
     return web.problem(request, 500, "Something failed here", "It is in the log. Trying again may help.")
 
 

@@ -1,36 +1,36 @@
-"""Auth: who may see and do what operators see and do.
+"""Auth: who a request is from, and whether its route lets them in (`access` says what each needs).
 
-One account, `admin`. Sessions are signed with a key that holds a fingerprint of the password, so that a new
-password ends all of them. Programs come with `Authorization: Bearer` and the token shown on the admin page.
+A person comes with a session's cookie, or through a proxy that has logged them in; a program with
+`Authorization: Bearer` and one of the tokens made for programs.
 """
 
 from __future__ import annotations
 
-import hmac
-import re
 import secrets
-import threading
-from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 import structlog
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
-from fastapi import APIRouter, Depends, Form, Request
-from itsdangerous import BadData, URLSafeTimedSerializer
+from fastapi import Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from config.settings import Settings
+from services.domain.errors import InvalidInput
+from services.domain.users import ADMIN, Actor, checked_name
+from services.pipeline import acts
+from services.pipeline.accounts import Accounts
+from services.storage import allowances
+from workers.web.access import LOGIN, PUBLIC, needed
 from workers.web.kit import Web, WebKit
 from workers.web.security import client_of, from_own_page, on_loopback
 
 log = structlog.get_logger(__name__)
 
-USER = "admin"
-SESSION_LIVES_S = 12 * 3600
-FORM_COOKIE = "broadsheet_form"
+HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def ensure_admin_password(settings: Settings) -> str:
@@ -62,53 +62,34 @@ def password_file(settings: Settings) -> Path:
     return settings.home / "admin_password"
 
 
-class Admin:
-    """The one account: its password's hash, its sessions, its token."""
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whoever a request is from, and what their forms are bound to."""
+
+    actor: Actor
+    bound_to: str
+    """The session's cookie value, or how else they came."""
+    by_browser: bool
+    """A browser sends along what lets them in, whoever made it ask; a program says it itself."""
+
+
+class Gatekeeper:
+    """Knows who a request is from. One per application."""
 
     def __init__(self, web: Web) -> None:
         settings = web.rt.settings
-        self._secret = web.rt.secret
-        self._password = ensure_admin_password(settings)
-        self.loopback_only = not settings.admin_password.get_secret_value()
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._hash: str | None = None
-        self._lock = threading.Lock()
-        fingerprint = hmac.new(self._secret.encode(), f"password:{self._password}".encode(), "sha256").hexdigest()
-        self._sessions = URLSafeTimedSerializer(self._secret, salt=f"broadsheet.session.{fingerprint}")
-        self._ended: set[str] = set()
-        self.token = hmac.new(self._secret.encode(), f"token:{fingerprint}".encode(), "sha256").hexdigest()[:40]
-        """What programs send as `Authorization: Bearer`; changes with the password."""
+        self._rt = web.rt
+        self.accounts = Accounts(web.rt, ensure_admin_password(settings))
+        self.made_password = not settings.admin_password.get_secret_value()
+        """The administrator's password was made here: it lets in from this machine only."""
         public = urlsplit(settings.public_url)
         self._https_host = public.netloc if public.scheme == "https" else None
+        self._header = settings.login_header.lower()
+        proxies = [one.strip() for one in settings.login_proxies.split(",")]
+        self._proxies = [ip_network(one, strict=False) for one in proxies if one]
+        self._proxy_role = settings.login_role
 
-    def check(self, user: str, password: str) -> bool:
-        """Whether these are the account's; takes as long for a wrong name as for a wrong password."""
-        with self._lock:  # one hash at a time: each takes 19 MB
-            if self._hash is None:
-                self._hash = self._hasher.hash(self._password)
-            good = False
-            with suppress(VerificationError):
-                good = self._hasher.verify(self._hash, password[:1000])
-        return hmac.compare_digest(user.encode("utf-8", "replace"), USER.encode()) and good
-
-    def open_session(self) -> str:
-        """A new session's cookie value."""
-        return self._sessions.dumps({"id": secrets.token_urlsafe(18), "user": USER})
-
-    def session_id(self, cookie: str | None) -> str | None:
-        """The session a cookie stands for; `None` when forged, too old or ended."""
-        if not cookie:
-            return None
-        try:
-            data = self._sessions.loads(cookie, max_age=SESSION_LIVES_S)
-        except BadData:
-            return None
-        found = data.get("id") if isinstance(data, dict) else None
-        return found if isinstance(found, str) and found not in self._ended else None
-
-    def end_session(self, session_id: str) -> None:
-        """No cookie of this session is worth anything to this process from now on."""
-        self._ended.add(session_id)
+    # -- cookies -----------------------------------------------------------------------------------------------
 
     def secure(self, request: Request) -> bool:
         """Whether cookies of this request go over HTTPS only."""
@@ -118,15 +99,70 @@ class Admin:
         """`__Host-` keeps neighbours on other subdomains from setting it; browsers want HTTPS for it."""
         return "__Host-broadsheet" if self.secure(request) else "broadsheet_session"
 
-    def session_of(self, request: Request) -> str | None:
-        """The request's session, if it has one that counts."""
-        return self.session_id(request.cookies.get(self.cookie_name(request)))
+    def cookie(self, request: Request) -> str:
+        """The request's session cookie, empty without one."""
+        return request.cookies.get(self.cookie_name(request), "")
 
-    def bearer(self, request: Request) -> bool:
-        """Whether the request carries the token."""
+    # -- who ---------------------------------------------------------------------------------------------------
+
+    def who(self, request: Request) -> Who | None:
+        """Whoever the request is from; `None` for somebody we do not know."""
+        origin = "api" if request.url.path.startswith("/api/") else "web"
+        address = client_of(request)
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        given = value.strip().encode("utf-8", "replace")
-        return scheme.lower() == "bearer" and hmac.compare_digest(given, self.token.encode())
+        if scheme.lower() == "bearer":
+            found = self.accounts.of_token(value.strip())
+            return self._made(found, origin, address, value.strip(), by_browser=False)
+        named = self._named_by_proxy(request)
+        if named is not None:
+            return self._made(named, origin, address, f"proxy:{named[0]}", by_browser=True)
+        cookie = self.cookie(request)
+        found = self.accounts.of_session(cookie) if cookie else None
+        if found is not None and found[0] == ADMIN and self.made_password and not on_loopback(request):
+            return None
+        return self._made(found, origin, address, cookie, by_browser=True)
+
+    @staticmethod
+    def _made(
+        found: tuple[str, str] | None, origin: str, address: str, bound_to: str, *, by_browser: bool
+    ) -> Who | None:
+        if found is None:
+            return None
+        return Who(Actor(name=found[0], role=found[1], origin=origin, address=address), bound_to, by_browser)
+
+    def _named_by_proxy(self, request: Request) -> tuple[str, str] | None:
+        """Whom a trusted proxy has let in. What anybody else says in that header is nothing."""
+        if not self._header or not self._proxies or len(request.headers.getlist(self._header)) != 1:
+            return None
+        try:
+            peer = ip_address(request.client.host if request.client else "")
+            name = checked_name(request.headers[self._header])
+        except (ValueError, InvalidInput):
+            return None
+        mapped = getattr(peer, "ipv4_mapped", None)
+        if name == ADMIN or not any((mapped or peer) in network for network in self._proxies):
+            return None
+        role = self.accounts.role_of(name, otherwise=self._proxy_role)
+        return (name, role) if role is not None else None
+
+    def admit(self, request: Request) -> None:
+        """Refuse the login form to all but this machine while nobody else could log in anyway."""
+        if self.made_password and not on_loopback(request) and not self.accounts.anybody():
+            raise Refused(
+                403,
+                "Only from this machine",
+                "No administrator password is set, so these pages answer on loopback only. Set "
+                "BROADSHEET_ADMIN_PASSWORD and start again, or add somebody with `broadsheet users add`.",
+            )
+
+    def too_often(self, client: str) -> timedelta:
+        """Count a try of a password, over all processes; how long to wait before the next, nothing when it may be."""
+        for key, times in ((f"login {client}", 5), ("login", 60)):
+            with self._rt.writing() as session:
+                wait = allowances.take(session, key, times=times, per=timedelta(minutes=1), now=self._rt.now())
+            if wait:
+                return wait
+        return timedelta(0)
 
 
 # -- what routes depend on -------------------------------------------------------------------------------------
@@ -143,152 +179,87 @@ class Refused(Exception):
         self.login = login
 
 
-def get_admin(request: Request) -> Admin:
-    """The account."""
-    admin: Admin = request.app.state.admin
-    return admin
+def get_gatekeeper(request: Request) -> Gatekeeper:
+    """The gatekeeper."""
+    keeper: Gatekeeper = request.app.state.gatekeeper
+    return keeper
 
 
-Account = Annotated[Admin, Depends(get_admin)]
+Keeper = Annotated[Gatekeeper, Depends(get_gatekeeper)]
 
 
-def admit(request: Request, admin: Account) -> None:
-    """Without a password of the operator's own, only this machine is answered."""
-    if admin.loopback_only and not on_loopback(request):
-        raise Refused(
-            403,
-            "Only from this machine",
-            "No administrator password is set, so these pages answer on loopback only. "
-            "Set BROADSHEET_ADMIN_PASSWORD and start again.",
-        )
-
-
-def require_session(request: Request, admin: Account, _: Annotated[None, Depends(admit)]) -> str:
-    """The operator's session id, or `Refused`."""
-    session = admin.session_of(request)
-    if session is None:
-        raise Refused(401, "Please log in", "This page is for operators.", login=True)
-    return session
-
-
-Operator = Annotated[str, Depends(require_session)]
-
-
-def require_operator_or_token(request: Request, admin: Account) -> None:
-    """A program with the token, or an operator's session; `Refused` for all others."""
-    if admin.bearer(request):
+def guard(request: Request, web: WebKit, keeper: Keeper) -> None:
+    """Let a request through to its route, or raise `Refused`. Every route of the application passes here."""
+    path = getattr(request.scope.get("route"), "path", "")
+    role = needed(request.method, path)
+    if role == PUBLIC:
         return
-    admit(request, admin)
-    if admin.session_of(request) is None:
-        raise Refused(401, "A token is needed", "Send Authorization: Bearer with the token shown on the admin page.")
+    if role is None:
+        log.error("access.not_declared", method=request.method, path=path)
+        raise Refused(403, "This page is closed", "Its route is not written down in workers/web/access.py.")
+    if role == LOGIN:
+        keeper.admit(request)
+        return
+    who = keeper.who(request)
+    if who is None:
+        if "authorization" not in request.headers and not request.url.path.startswith("/api/"):
+            keeper.admit(request)
+        raise Refused(
+            401, "Please log in", "This page is for operators; programs send Authorization: Bearer and a token.",
+            login=True,
+        )  # fmt: skip
+    if not who.actor.may(role):
+        if request.method not in HARMLESS:
+            acts.note(
+                web.rt, who.actor, "denied", f"{request.method} {request.url.path}", outcome="denied",
+                detail=f"wants the role {role}",
+            )  # fmt: skip
+        raise Refused(403, "Not for you", f"This wants the role {role}; {who.actor.name} is {who.actor.role}.")
+    if who.by_browser and request.method not in HARMLESS and request.url.path.startswith("/api/"):
+        _from_a_page_of_ours(request, web)
+    request.state.who = who
 
 
-def check_form(request: Request, web: WebKit, session: Operator, csrf: Annotated[str, Form()] = "") -> None:
+def _from_a_page_of_ours(request: Request, web: Web) -> None:
+    """An act through the API that a browser's cookie lets in must say that it comes from our own pages."""
+    if "origin" not in request.headers or not from_own_page(request, web.rt.settings.public_url):
+        raise Refused(403, "Not from another site", "Acts through the API want a token: Authorization: Bearer …")
+
+
+def get_who(request: Request) -> Who:
+    """Whoever passed the guard; only for routes that are not public."""
+    who: Who = request.state.who
+    return who
+
+
+def get_actor(request: Request) -> Actor:
+    """The one who acts."""
+    return get_who(request).actor
+
+
+Known = Annotated[Who, Depends(get_who)]
+Doer = Annotated[Actor, Depends(get_actor)]
+
+
+def check_form(request: Request, web: WebKit, who: Known, csrf: Annotated[str, Form()] = "") -> None:
     """Every act of an operator comes from a form of this session, and from a page of ours."""
-    if web.forms.age("admin", csrf, session) is None or not from_own_page(request, web.rt.settings.public_url):
+    if web.forms.age("admin", csrf, who.bound_to) is None or not from_own_page(request, web.rt.settings.public_url):
         raise Refused(403, "This form is not valid", "Load the page again and repeat what you did.")
 
 
 Act = Depends(check_form)
 
 
-# -- logging in and out ----------------------------------------------------------------------------------------
-
-router = APIRouter(include_in_schema=False)
-
-_NEXT = re.compile(r"/admin(?:[/?][A-Za-z0-9._~:/?&=%+-]*)?")
-
-
-def safe_next(target: str) -> str:
-    """Where to go after a login: a page of the operators', never another site."""
-    return target if _NEXT.fullmatch(target) and "//" not in target else "/admin"
-
-
-@router.get("/admin/login", dependencies=[Depends(admit)])
-def login_form(request: Request, web: WebKit, admin: Account, next: str = "") -> Response:
-    """The form."""
-    if admin.session_of(request):
-        return RedirectResponse(safe_next(next), 303)
-    return _login_page(request, web, admin, next)
-
-
-def _login_page(
-    request: Request, web: Web, admin: Admin, target: str, *, status: int = 200, error: str = ""
-) -> Response:
-    bound = request.cookies.get(FORM_COOKIE) or ""
-    fresh = not re.fullmatch(r"[A-Za-z0-9_-]{20,60}", bound)
-    if fresh:
-        bound = secrets.token_urlsafe(24)
-    answer = web.page(
-        request, "admin/login.html", status=status, private=True, csrf=web.forms.mark("login", bound),
-        next=safe_next(target), error=error, loopback_only=admin.loopback_only,
-        password_file=str(password_file(web.rt.settings)),
-    )  # fmt: skip
-    if fresh:
-        answer.set_cookie(
-            FORM_COOKIE, bound, max_age=3600, path="/admin", httponly=True, samesite="lax", secure=admin.secure(request)
-        )
-    return answer
-
-
-@router.post("/admin/login", dependencies=[Depends(admit)])
-def login(
-    request: Request,
-    web: WebKit,
-    admin: Account,
-    user: Annotated[str, Form()] = "",
-    password: Annotated[str, Form()] = "",
-    csrf: Annotated[str, Form()] = "",
-    next: Annotated[str, Form()] = "",
-) -> Response:
-    """Check the password, at most five times a minute from one address."""
-    bound = request.cookies.get(FORM_COOKIE, "")
-    ours = from_own_page(request, web.rt.settings.public_url)
-    if not bound or not ours or web.forms.age("login", csrf, bound) is None:
-        return _login_page(request, web, admin, next, status=403, error="The form had expired. Please try again.")
-    client = client_of(request)
-    wait = max(web.logins.take(client), web.all_logins.take("all"))
-    if wait:
-        log.warning("admin.login_limited", client=client)
-        answer = _login_page(
-            request, web, admin, next, status=429, error=f"Too many tries. Please wait {int(wait) + 1} seconds."
-        )
-        answer.headers["Retry-After"] = str(int(wait) + 1)
-        return answer
-    if not admin.check(user, password):
-        log.warning("admin.login_failed", client=client)
-        return _login_page(request, web, admin, next, status=401, error="That is not the right name and password.")
-    log.info("admin.logged_in", client=client)
-    answer = RedirectResponse(safe_next(next), 303, {"Cache-Control": "no-store"})
-    answer.set_cookie(
-        admin.cookie_name(request), admin.open_session(), max_age=SESSION_LIVES_S, path="/", httponly=True,
-        samesite="lax", secure=admin.secure(request),
-    )  # fmt: skip
-    answer.delete_cookie(FORM_COOKIE, path="/admin")
-    return answer
-
-
-@router.post("/admin/logout", dependencies=[Act])
-def logout(request: Request, admin: Account, session: Operator) -> Response:
-    """End this session."""
-    admin.end_session(session)
-    answer = RedirectResponse("/admin/login", 303, {"Cache-Control": "no-store"})
-    answer.delete_cookie(admin.cookie_name(request), path="/", secure=admin.secure(request))
-    return answer
-
-
-def refuse(request: Request, error: Refused) -> Response:
+def refuse(request: Request, error: Refused, safe_next: str) -> Response:
     """What somebody who is not let in gets: the login form for a person, a plain refusal for the rest."""
     web: Web = request.app.state.web
     wants_page = "text/html" in request.headers.get("accept", "") and "x-fragment" not in request.headers
     if error.login and request.method == "GET" and wants_page:
-        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        login_at = f"/admin/login?next={quote(safe_next(target), safe='')}"
-        return RedirectResponse(login_at, 303, {"Cache-Control": "no-store"})
+        return RedirectResponse(f"/admin/login?next={quote(safe_next, safe='')}", 303, {"Cache-Control": "no-store"})
     answer = web.problem(request, error.status, error.heading, error.text)
     if error.status == 401:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="broadsheet"'
     return answer
 
 
-__all__ = ["Account", "Act", "Admin", "Operator", "Refused", "ensure_admin_password", "refuse", "router"]
+__all__ = ["Act", "Doer", "Gatekeeper", "Keeper", "Known", "Refused", "Who", "ensure_admin_password", "guard", "refuse"]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.digests import words
+from services.domain.categories import once
 from services.domain.identifiers import paper_url, pdf_url
+from services.domain.organizations import main_organization
 from services.domain.papers import PaperFacts, RepoFacts
 from services.domain.summaries import telling_sentence
 from services.domain.text import clean, excerpt, safe_url
@@ -73,11 +75,12 @@ def card(
         extras = (f"{len(repos) - SHOWN_REPOS} more in code", *extras)
     return Card(
         number=number, key=paper.key, path=paper_path(paper.key), title=legible(paper.title, 300) or "Untitled",
-        byline=byline(paper), organization=excerpt(clean(paper.organization or "", limit=400), 100),
+        byline=byline(paper), organization=excerpt(clean(main_organization(paper) or "", limit=400), 100),
         sentence=machine or own or "", label="HF AI" if machine else ("abstract" if own else ""),
         marks=("withdrawn",) * paper.withdrawn + ("arrived late",) * late,
-        name=words.identifier(paper.key, paper.version), categories=paper.categories[:3], upvotes=paper.upvotes,
-        comments=paper.comments_count, code=tuple(_code(r, now) for r in repos[:SHOWN_REPOS]), extras=extras,
+        name=words.identifier(paper.key, paper.version), categories=tuple(once(paper.categories)[:3]),
+        upvotes=paper.upvotes, comments=paper.comments_count,
+        code=tuple(_code(r, now) for r in repos[:SHOWN_REPOS]), extras=extras,
         feeds=paper.feeds, why=tuple(why), page_url=safe_url(paper_url(paper.key) or ""),
         pdf=safe_url(pdf_url(paper.key) or ""),
     )  # fmt: skip

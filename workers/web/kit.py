@@ -17,7 +17,9 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from services.digests import words
-from services.domain.text import clean, excerpt, latex_to_text, safe_url
+from services.domain.categories import label
+from services.domain.links import standing
+from services.domain.text import clean, excerpt, latex_to_text, safe_url, strip_invisible
 from services.runtime import Runtime
 from workers.web.security import Forms, Limiter
 
@@ -30,14 +32,13 @@ class Web:
     def __init__(self, rt: Runtime) -> None:
         self.rt = rt
         self.forms = Forms(rt.secret)
-        self.logins = Limiter(5, 60)
-        """Tries of a password, per address."""
-        self.all_logins = Limiter(60, 60)
         self.subscribes = Limiter(5, 3600)
         """Subscriptions asked for, per address."""
         self.all_subscribes = Limiter(50, 3600)
         self.searches = Limiter(120, 60)
         """Searches over many days, per address: they cost the most."""
+        self.false_reports = Limiter(20, 60)
+        """Reports of bounces that were not genuine, per address: who goes on guessing is not listened to."""
         self.templates = _environment()
 
     def page(
@@ -84,20 +85,29 @@ def legible(text: str, limit: int) -> str:
 def _environment() -> Environment:
     env = Environment(
         loader=PackageLoader("workers.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, auto_reload=False,
+        lstrip_blocks=True, auto_reload=False, finalize=_shown,
     )  # fmt: skip
     env.globals.update(
         asset=_assets(),
         paper_path=paper_path,
+        standing=standing,
         safe_url=lambda url: safe_url(url or ""),
     )
     env.filters.update(
         ago=_ago, coming=_coming, stamp=_stamp, clock=_clock, short_day=lambda on: words.day(on),
         long_day=words.long_day, number=words.count, exact=lambda n: f"{n:,}", plural=words.plural,
         legible=legible, excerpt=lambda text, limit: excerpt(clean(text or "", limit=limit * 4 + 100), limit),
-        span=_span, evidence=words.evidence, size=_size, urlpart=lambda text: quote(str(text), safe=""),
+        span=_span, evidence=words.evidence, size=_size, category_name=label,
+        urlpart=lambda text: quote(str(text), safe=""),
     )  # fmt: skip
     return env
+
+
+def _shown(value: object) -> object:
+    """Whatever a template prints, without characters that hide or turn text: errors, and what was typed, come raw."""
+    if type(value) is not str or (value.isascii() and value.isprintable()):
+        return value
+    return strip_invisible(value)
 
 
 def _assets() -> Callable[[str], str]:

@@ -17,7 +17,7 @@ from services.domain.feeds import batch_state
 from services.domain.schedule import expected_quiet
 from services.pipeline import views
 from services.runtime import Runtime
-from services.storage import deliveries, feeds, reports, service
+from services.storage import deliveries, feeds, quotas, reports, service
 from services.storage.tables import Delivery, Edition, Feed, Gate, Heartbeat, Quota, Slot, Subscriber, Subscription
 
 SILENT = timedelta(minutes=2)
@@ -78,7 +78,10 @@ class Look:
     slots: tuple[Slot, ...]
     next_feeds: tuple[Feed, ...]
     next_editions: tuple[tuple[Subscription, Subscriber], ...]
-    quotas: tuple[Quota, ...]
+    quotas: tuple[tuple[Quota, float], ...]
+    """With the part of each that is used."""
+    quota_share: float
+    """The part that we may use."""
     gates: tuple[Gate, ...]
     totals: reports.Totals
     overdue: int
@@ -106,7 +109,8 @@ def look(rt: Runtime, session: Session) -> Look:
         sources=sources, channels=channels, trouble=trouble, queues=queues, failures=failures,
         solved=tuple(_solved(session, now)), workers=workers, slots=tuple(service.list_slots(session)),
         next_feeds=tuple(_next_feeds(sources)), next_editions=tuple(reports.next_editions(session)),
-        quotas=tuple(service.list_quotas(session)),
+        quotas=tuple((quota, quotas.share_used(quota, now)) for quota in quotas.list_all(session)),
+        quota_share=rt.settings.quota_share,
         gates=tuple(gate for gate in service.list_gates(session) if not gate.name.startswith("confirm:")),
         totals=reports.totals(session), overdue=overdue,
     )  # fmt: skip

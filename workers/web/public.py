@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.identifiers import paper_url, pdf_url
 from services.domain.links import LINK_KINDS
+from services.domain.organizations import organizations_of
 from services.domain.papers import PaperFacts
 from services.domain.text import clean, safe_url
 from services.pipeline import views
@@ -140,7 +141,8 @@ def paper_page(request: Request, web: WebKit, key: str) -> Response:
     sparks = {f"https://{r.host}/{r.slug}": charts.sparkline(stars.get(r.id or 0, [])) for r in repo_rows}
     return web.page(
         request, "paper.html", paper=paper, card=card(paper, number=1, now=rt.now(), wide=True),
-        byline=byline(paper), sightings=sightings, sparks=sparks, links=_links(paper), citation=bibtex(paper),
+        byline=byline(paper), organizations=organizations_of(paper), sightings=sightings, sparks=sparks,
+        links=_links(paper), citation=bibtex(paper),
         own_page=safe_url(paper_url(paper.key) or ""), pdf=safe_url(pdf_url(paper.key) or ""),
     )  # fmt: skip
 

@@ -235,3 +235,10 @@ class Limiter:
             while len(self._seen) > self.MAX_KEYS:
                 self._seen.popitem(last=False)
             return 0.0
+
+    def full(self, key: str) -> bool:
+        """Whether the next would not be allowed; counts nothing."""
+        now = self._clock()
+        with self._lock:
+            moments = self._seen.get(key, ())
+            return sum(at > now - self._per_s for at in moments) >= self._times

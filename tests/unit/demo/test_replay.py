@@ -910,11 +910,22 @@ def test_urls_lead_to_each_service(replay: Replay, client: httpx.Client) -> None
         "ARXIV_RSS_URL": "/rss/cs.LG",
         "ARXIV_OAI_URL": "?verb=Identify",
         "GITHUB_API_URL": "/repos/polder-ai/quantdyke",
+        "GITHUB_URL": "/northlake-ai/specdraft/releases.atom",
+        "GITLAB_URL": "/api/v4/projects/hydra-lab%2Frivers%2Fsimulator",
+        "CODEBERG_URL": "/api/v1/repos/spindle/saturation",
+        "SLACK_API_URL": "/reactions.get",
         "BLOG_FEED_URL": "",
+        "OPENALEX_URL": "/works?filter=doi:10.5555/x&api_key=k",
+        "CROSSREF_URL": "/works?filter=doi:10.5555/x",
+        "DATACITE_URL": "/dois?query=doi:x",
     }
-    assert urls.keys() == paths.keys()
+    posted = {"SEMANTIC_SCHOLAR_URL": "/graph/v1/paper/batch", "OPENREVIEW_URL": "/login"}
+    assert urls.keys() == paths.keys() | posted.keys()
     for name, path in paths.items():
         assert client.get(urls[name] + path).status_code == 200, name
+    for name, path in posted.items():
+        answer = client.post(urls[name] + path, json={"ids": ["ARXIV:1"]}, headers={"x-api-key": "k"})
+        assert answer.status_code == 200, name
 
 
 def test_the_replay_runs_as_a_process_of_its_own() -> None:

@@ -50,8 +50,8 @@ class Seen(HTMLParser):
             self.text += data
 
 
-def html_of(view: EditionView, **limits: int) -> str:
-    return render_html(make_page(view), "Subject", **limits)[0]
+def html_of(view: EditionView, *, limit: int = MAX_HTML_BYTES) -> str:
+    return render_html(make_page(view), "Subject", limit=limit)[0]
 
 
 def many(n: int) -> EditionView:

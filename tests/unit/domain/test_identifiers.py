@@ -32,7 +32,12 @@ from services.domain.identifiers import (
         ("arXiv:2601.01234v3", "2601.01234", 3),
         ("ARXIV: 2601.01234", "2601.01234", None),
         ("arXiv:2601.01234v3 [cs.CL]", "2601.01234", 3),
-        ("arXiv preprint arXiv:2601.01234", None, None),
+        ("arXiv preprint arXiv:2601.01234", "2601.01234", None),
+        ("arXiv e-prints, arXiv:2601.01234", None, None),
+        ("1412.9999", "1412.9999", None),
+        ("1501.00001", "1501.00001", None),
+        ("hep-th/9108001", "hep-th/9108001", None),
+        ("math/0703999", "math/0703999", None),
         (" 2601.01234. ", "2601.01234", None),
         ("oai:arXiv.org:2203.01250v3", "2203.01250", 3),
         ("https://arxiv.org/abs/2601.01234", "2601.01234", None),
@@ -77,6 +82,19 @@ def test_an_arxiv_id_is_read_in_all_its_spellings(text: str, base: str | None, v
         "12601.01234",
         "owner/0501001",
         "cs/0513001",
+        "1234.5678",
+        "2024.1234",
+        "2012.1234",
+        "1412.00001",
+        "1501.0001",
+        "0703.0001",
+        "0612.1234",
+        "math/0704001",
+        "hep-th/9001001",
+        "2024.12.01",
+        "v2.10.1234",
+        "+31 2010.12345",
+        "$1204.99",
         "see 2601.01234 for more",
         "https://ours.test/abs/2601.01234",
         "https://arxiv.org/abs/",
@@ -93,16 +111,16 @@ def test_what_is_no_arxiv_id_is_not_taken_for_one(text: str) -> None:
 
 
 @given(
-    year=st.integers(7, 99),
+    year=st.integers(8, 90),
     month=st.integers(1, 12),
-    number=st.integers(0, 99_999),
+    number=st.integers(0, 9_999),
     version=st.none() | st.integers(1, 99),
     shape=st.sampled_from(["{}", "arXiv:{}", "https://arxiv.org/abs/{}", "https://arxiv.org/pdf/{}.pdf?x=1"]),
 )
 def test_every_spelling_of_an_id_gives_the_same_base(
     year: int, month: int, number: int, version: int | None, shape: str
 ) -> None:
-    base = f"{year:02}{month:02}.{number:05}"
+    base = f"{year:02}{month:02}.{number:0{4 if year < 15 else 5}}"
     written = base + (f"v{version}" if version else "")
     assert parse_arxiv(shape.format(written)) == ArxivId(base, version)
 
@@ -214,6 +232,18 @@ def test_canonical_urls_are_stable(tail: str) -> None:
         ("https://europepmc.org/article/MED/12345678", "pmid:12345678"),
         ("https://europepmc.org/article/PMC/PMC123456", "pmcid:PMC123456"),
         ("https://www.biorxiv.org/content/10.1101/2026.01.02.123456v2", "doi:10.1101/2026.01.02.123456"),
+        ("https://api.semanticscholar.org/CorpusID:0123", "s2:123"),
+        ("https://api.semanticscholar.org/CorpusId:123.", "s2:123"),
+        ("https://www.semanticscholar.org/paper/CorpusID:123", "s2:123"),
+        ("https://api.semanticscholar.org/graph/v1/paper/arXiv:2601.01234v2?fields=title", "arxiv:2601.01234"),
+        ("https://api.semanticscholar.org/graph/v1/paper/DOI:10.1145/ABC", "doi:10.1145/abc"),
+        ("https://api.semanticscholar.org/graph/v1/paper/PMID:123/citations", "pmid:123"),
+        ("https://api.semanticscholar.org/graph/v1/paper/PMCID:123", "pmcid:PMC123"),
+        (
+            "https://api.semanticscholar.org/graph/v1/paper/URL:https://arxiv.org/abs/2601.01234v1",
+            "arxiv:2601.01234",
+        ),
+        ("https://semanticscholar.org/paper/A-Title/0a1b", "url:https://semanticscholar.org/paper/A-Title/0a1b"),
         ("http://blog.ours.test/post/?utm_source=feed", "url:https://blog.ours.test/post"),
         ("https://openreview.net/group?id=venue", "url:https://openreview.net/group?id=venue"),
         ("https://arxiv.org/list/cs.CL/new", "url:https://arxiv.org/list/cs.CL/new"),
@@ -315,6 +345,10 @@ def test_no_identifier_makes_no_key() -> None:
         ("openreview:AbC_de-123", "openreview:AbC_de-123"),
         ("pmid:00123", "pmid:123"),
         ("pmcid:pmc123", "pmcid:PMC123"),
+        ("PMID: 123", "pmid:123"),
+        ("PMC1234567", "pmcid:PMC1234567"),
+        ("CorpusID:123", "s2:123"),
+        ("s2:123", "s2:123"),
         ("url:http://ours.test/a/", "url:https://ours.test/a"),
         ("title:" + "0a" * 16, "title:" + "0a" * 16),
     ],

@@ -405,7 +405,7 @@ SEEN_IN_THE_SEED = [
     "mingze-yuan/Awesome-LLM-Healthcare", "mbzuai-oryx/UniMed-CLIP", "FreedomIntelligence/Med-MAT", "justinhxy/ITFC",
     "uni-medical/GMAI-VL", "CAMMA-public/SurgVLP", "ShawnHuang497/MedPLIB", "Lucas-rbnt/BM-MAE",
     "simula/PointDetectCount", "rajesh-lab/symile", "Jupitern52/TextBraTS", "sony/aki", "hyn2028/llm-cxr",
-    "Asunatan/EchoVLM", "heitorrapela/MiPa",
+    "Asunatan/EchoVLM", "heitorrapela/MiPa", "manglu097/Chiron-o1",
 ]  # fmt: skip
 OTHERS_IN_THE_SEED = [
     ("model", "https://huggingface.co/InfiX-ai/InfiMed-Foundation-4B", "InfiX-ai/InfiMed-Foundation-4B"),

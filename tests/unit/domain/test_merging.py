@@ -207,3 +207,70 @@ def test_a_fingerprint_is_short_stable_and_blind_to_the_order_of_keys() -> None:
 def test_a_fingerprint_of_what_is_no_data_is_refused() -> None:
     with pytest.raises(TypeError, match="set"):
         fingerprint({"a": {1, 2}})
+
+
+# -- catalogues and what they know of authors ----------------------------------------------------------------------
+
+
+def test_citations_are_believed_of_whoever_joins_preprint_and_article() -> None:
+    said = {"openalex": {"citations": 5}, "crossref": {"citations": 1}, "semantic_scholar": {"citations": 9}}
+    assert compose(said)["citations"] == 9
+    assert meaning(compose(said)) == meaning(compose({})), "a count is no news"
+
+
+def test_a_venue_is_the_authors_word_first_then_the_publishers() -> None:
+    said = {"semantic_scholar": {"journal_ref": "S2"}, "crossref": {"journal_ref": "Tides"}, "rss:x": {"title": "T"}}
+    assert compose(said)["journal_ref"] == "Tides"
+    assert compose({**said, "arxiv_api": {"journal_ref": "Tides 12"}})["journal_ref"] == "Tides 12"
+
+
+def people(*authors: dict[str, str]) -> dict[str, Any]:
+    return {"authors": list(authors)}
+
+
+def test_what_is_known_of_an_author_is_gathered_under_the_best_sources_names() -> None:
+    facts = compose({
+        "hf_papers": people({"name": "Ada Quill", "hf_user": "quill"}, {"name": "Bram Osei"}),
+        "arxiv_api": people({"name": "Ada Quill"}, {"name": "Bram Osei", "affiliation": "Porto"}),
+        "openalex": people(
+            {"name": "A. Quill", "orcid": "0000-0002-1825-0097", "affiliation": "Northlake", "ror": "03yrm5c26"},
+            {"name": "Osei, Bram", "orcid": "0000-0002-1694-233X", "affiliation": "Univ. Porto", "ror": "043pwc612"},
+        ),
+    })  # fmt: skip
+    assert facts["authors"] == [
+        {"name": "Ada Quill", "hf_user": "quill", "orcid": "0000-0002-1825-0097", "affiliation": "Northlake",
+         "ror": "03yrm5c26"},
+        # The affiliation is arXiv's: OpenAlex's id of another wording does not go with it.
+        {"name": "Bram Osei", "affiliation": "Porto", "orcid": "0000-0002-1694-233X"},
+    ]  # fmt: skip
+
+
+def test_of_two_people_of_one_name_nothing_is_guessed() -> None:
+    facts = compose({
+        "arxiv_api": people({"name": "Wei Zhang"}, {"name": "Wei Zhang"}, {"name": "Ada Quill"}),
+        "openalex": people({"name": "W. Zhang", "orcid": "0000-0002-1825-0097"}, {"name": "Ada Quill", "orcid": "x"}),
+    })  # fmt: skip
+    assert facts["authors"] == [{"name": "Wei Zhang"}, {"name": "Wei Zhang"}, {"name": "Ada Quill", "orcid": "x"}]
+
+
+def test_two_of_one_name_are_told_apart_by_their_places_in_lists_of_one_length() -> None:
+    facts = compose({
+        "arxiv_api": people({"name": "Wei Zhang"}, {"name": "Wei Zhang"}),
+        "openalex": people({"name": "W. Zhang", "orcid": "a"}, {"name": "W. Zhang", "orcid": "b"}),
+    })  # fmt: skip
+    assert [author["orcid"] for author in facts["authors"]] == ["a", "b"]
+
+
+def test_who_an_author_is_is_no_news_and_another_author_is() -> None:
+    bare = compose({"arxiv_api": people({"name": "Ada Quill"})})
+    told = people({"name": "Ada Quill", "orcid": "x"})
+    known = compose({"arxiv_api": people({"name": "Ada Quill"}), "openalex": told})
+    assert known["authors"][0]["orcid"] == "x"
+    assert meaning(known) == meaning(bare)
+    assert meaning(compose({"arxiv_api": people({"name": "Bram Osei"})})) != meaning(bare)
+
+
+def test_composing_leaves_the_statements_as_they_are() -> None:
+    said = {"arxiv_api": people({"name": "Ada Quill"}), "openalex": people({"name": "Ada Quill", "orcid": "x"})}
+    compose(said)
+    assert said["arxiv_api"]["authors"] == [{"name": "Ada Quill"}]

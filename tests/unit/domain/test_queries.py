@@ -228,6 +228,9 @@ def test_a_query_finds_the_paper(query: str) -> None:
         "title:llama",
         "abstract:draft",
         'author:"Kenji Chen"',
+        'author:"Chen, K."',
+        'author:"Kenji M. Chen"',
+        'author:"Chen J."',
         "author:M",
         "comment:neurips",
         "icml",  # the comment is not part of the default text

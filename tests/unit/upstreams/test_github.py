@@ -243,7 +243,7 @@ def test_answers_come_in_the_order_asked(fake: FakeGitHub, either: GitHub) -> No
     answers = either.get_repos(asked).answers
     assert [answer.asked_slug for answer in answers] == [repo.slug for repo in asked]
     assert states(answers) == ["found", "missing", "missing", "found", "missing", "found"]
-    assert answers[1].error == "not an owner/name that GitHub allows"
+    assert answers[1].error == "not a name that GitHub allows"
     assert not any("etc" in path or "etc" in str(body) for path, _, body in fake.requests)
 
 

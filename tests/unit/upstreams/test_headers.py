@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.upstreams.headers import Allowance, parse_allowance
+from services.domain.repos import Quota
+from services.upstreams.headers import parse_quota
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+
+
+def quota(limit: int, remaining: int, **wait: float) -> Quota:
+    return Quota(limit=limit, remaining=remaining, reset_at=NOW + timedelta(**wait))
 
 
 @pytest.mark.parametrize(
@@ -14,15 +21,24 @@ from services.upstreams.headers import Allowance, parse_allowance
     [
         (
             {"ratelimit": '"api";r=412;t=131', "ratelimit-policy": '"fixed window";"api";q=500;w=300'},
-            Allowance(remaining=412, resets_in=timedelta(seconds=131), limit=500),
+            quota(500, 412, seconds=131),
         ),
-        ({"ratelimit": '"pages"; r=0; t=9'}, Allowance(remaining=0, resets_in=timedelta(seconds=9))),
+        ({"ratelimit": '"pages"; r=0; t=9'}, quota(0, 0, seconds=9)),
         ({"ratelimit": '"api";t=131'}, None),
         ({"ratelimit": '"api";r=1.5;t=131'}, None),
-        ({"ratelimit": '"api";r=1;t=99999999999'}, Allowance(remaining=1, resets_in=timedelta(days=7))),
+        ({"ratelimit": '"api";r=1;t=99999999999'}, quota(1, 1, days=7)),
         ({"x-ratelimit-remaining": "3"}, None),
+        (
+            {"x-ratelimit-limit": "60", "x-ratelimit-remaining": "3", "x-ratelimit-reset": str(NOW.timestamp() + 90)[:-2]},
+            quota(60, 3, seconds=90),
+        ),
+        (
+            {"ratelimit-limit": "400", "ratelimit-remaining": "399", "ratelimit-reset": "41"},
+            quota(400, 399, seconds=41),
+        ),
+        ({"ratelimit-limit": "400", "ratelimit-remaining": "many", "ratelimit-reset": "41"}, None),
         ({}, None),
     ],
 )
-def test_an_allowance_is_read_where_it_is_stated(headers: dict[str, str], expected: Allowance | None) -> None:
-    assert parse_allowance(headers) == expected
+def test_an_allowance_is_read_in_each_way_it_is_stated(headers: dict[str, str], expected: Quota | None) -> None:
+    assert parse_quota(headers, now=NOW) == expected

@@ -1,0 +1,123 @@
+"""OpenAlex: the authors' ORCID and institutions, citations, the venue, retractions.
+
+One GET for up to 50 papers, by their DOIs. The order of the answer is its own: what is asked for is found again by
+DOI. A work that merges preprint and article carries the article's DOI and lists the preprint among its locations.
+
+Source: developers.openalex.org, "Filter works", "Work object".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from services.domain.errors import MalformedDocument
+from services.domain.identifiers import Identifier, identifiers_from_url
+from services.domain.lookups import Access, AskedPaper, LookupRequest
+from services.domain.papers import AuthorData, PaperData
+from services.upstreams.catalogue_json import (
+    MAX_AUTHORS,
+    a_list,
+    an_object,
+    author,
+    count_of,
+    digits_identifier,
+    doi_identifier,
+    present,
+    venue_of,
+    words,
+)
+from services.upstreams.documents import json_type, load_json
+
+NAME = "openalex"
+BATCH = 50
+"""Each may be asked for by two DOIs, and a filter takes a hundred values."""
+SCHEMES = ("doi", "arxiv")
+_SELECT = "id,doi,ids,title,publication_year,primary_location,locations,authorships,cited_by_count,is_retracted,biblio"
+
+
+def request(asked: Sequence[AskedPaper], access: Access) -> LookupRequest:
+    """One request for these papers."""
+    # A comma or bar would end the value; neither is in a DOI that a publisher of ours registers.
+    dois = [doi for paper in asked for doi in paper.dois[:2] if not set(doi) & set(",|")]
+    values = quote("|".join(dois), safe="/|")
+    # The key has no other place than the address; what is logged of an address is its path.
+    key = f"&api_key={quote(access.key, safe='')}" if access.key else ""
+    return LookupRequest(url=f"{access.url}/works?filter=doi:{values}&per_page={len(dois) or 1}&select={_SELECT}{key}")
+
+
+def parse(body: bytes, asked: Sequence[AskedPaper]) -> list[PaperData | None]:
+    """One answer for each paper asked, in their order; `None` for those not known."""
+    found = load_json(body, expected="a list of works")
+    results = an_object(found).get("results")
+    if not isinstance(results, list):
+        raise MalformedDocument(f"expected a list of works under 'results', found {json_type(results)}")
+    works: dict[Identifier, PaperData] = {}
+    for item in results:
+        work = an_object(item)
+        paper = _paper(work)
+        if paper is None:
+            continue
+        for name in (*paper.identifiers, *_places(work)):
+            works.setdefault(name, paper)
+    return [_answer(paper, works) for paper in asked]
+
+
+def _answer(paper: AskedPaper, works: dict[Identifier, PaperData]) -> PaperData | None:
+    """A publisher's record before the preprint's own: it names the venue."""
+    names = sorted(paper.identifiers, key=lambda one: one.scheme != "doi")
+    return next((works[name] for name in names if name in works), None)
+
+
+def _paper(work: Any) -> PaperData | None:
+    title = words(work.get("title"), 2_000)
+    if not title:
+        return None
+    ids = an_object(work.get("ids"))
+    people = (_author(an_object(one)) for one in a_list(work.get("authorships"))[:MAX_AUTHORS])
+    return PaperData(
+        identifiers=present(
+            doi_identifier(work.get("doi")),
+            digits_identifier("pmid", ids.get("pmid")),
+            digits_identifier("pmcid", ids.get("pmcid")),
+        ),
+        title=title,
+        authors=tuple(one for one in people if one is not None),
+        journal_ref=_venue(work),
+        citations=count_of(work.get("cited_by_count")),
+        withdrawn=True if work.get("is_retracted") is True else None,
+    )
+
+
+def _author(authorship: Any) -> AuthorData | None:
+    person = an_object(authorship.get("author"))
+    places = [an_object(one) for one in a_list(authorship.get("institutions"))]
+    return author(
+        person.get("display_name"),
+        places=[place.get("display_name") for place in places] or a_list(authorship.get("raw_affiliation_strings")),
+        orcid=person.get("orcid"),
+        ror=places[0].get("ror") if places else None,
+    )
+
+
+def _venue(work: Any) -> str | None:
+    source = an_object(an_object(work.get("primary_location")).get("source"))
+    if source.get("type") == "repository":
+        return None
+    name = venue_of(source.get("display_name"))
+    if name is None:
+        return None
+    volume, year = words(an_object(work.get("biblio")).get("volume"), 30), work.get("publication_year")
+    name += f" {volume}" if volume else ""
+    return f"{name}, {year}" if isinstance(year, int) and 1900 < year < 2100 else name
+
+
+def _places(work: Any) -> tuple[Identifier, ...]:
+    """The papers that a work's other locations are, such as the preprint it merges."""
+    found: list[Identifier] = []
+    for place in a_list(work.get("locations"))[:20]:
+        address = an_object(place).get("landing_page_url")
+        if isinstance(address, str):
+            found += [one for one in identifiers_from_url(address) if one.scheme in SCHEMES]
+    return tuple(found)

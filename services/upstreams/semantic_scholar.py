@@ -1,0 +1,103 @@
+"""Semantic Scholar: citations, the venue, and the other names of a paper (DOI, PubMed, its own corpus id).
+
+One POST for up to 500 papers. The answer is an array in the order asked, with `null` for what is not known; day-old
+papers mostly are not. 429 comes without `Retry-After`; with a key one call a second is allowed.
+
+Source: api.semanticscholar.org, "Academic Graph API", `POST /paper/batch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.domain.errors import MalformedDocument
+from services.domain.lookups import Access, AskedPaper, LookupRequest
+from services.domain.papers import PaperData
+from services.upstreams.catalogue_json import (
+    MAX_AUTHORS,
+    a_list,
+    an_object,
+    author,
+    count_of,
+    digits_identifier,
+    doi_identifier,
+    present,
+    venue_of,
+    words,
+)
+from services.upstreams.documents import json_type, load_json
+
+NAME = "semantic_scholar"
+BATCH = 500
+FIELDS = "title,abstract,venue,publicationVenue,journal,year,externalIds,citationCount,authors.name"
+
+_PREFIXES = {"arxiv": "ARXIV:", "doi": "DOI:", "pmid": "PMID:", "pmcid": "PMCID:", "s2": "CorpusId:"}
+SCHEMES = tuple(_PREFIXES)
+
+
+def request(asked: Sequence[AskedPaper], access: Access) -> LookupRequest:
+    """One request for these papers, each by the strongest of its names."""
+    return LookupRequest(
+        url=f"{access.url}/graph/v1/paper/batch?fields={FIELDS}",
+        json={"ids": [_name(paper) for paper in asked]},
+        headers={"x-api-key": access.key} if access.key else {},
+    )
+
+
+def _name(paper: AskedPaper) -> str:
+    for scheme, prefix in _PREFIXES.items():
+        for value in paper.values(scheme):
+            return prefix + (value.removeprefix("PMC") if scheme == "pmcid" else value)
+    raise ValueError(f"{paper.title[:80]!r} has no identifier to ask Semantic Scholar by")
+
+
+def parse(body: bytes, asked: Sequence[AskedPaper]) -> list[PaperData | None]:
+    """One answer for each paper asked, in their order; `None` for those not known."""
+    found = load_json(body, expected="an array of papers")
+    if not isinstance(found, list):
+        raise MalformedDocument(f"expected an array of papers, found {json_type(found)}")
+    if len(found) != len(asked):
+        # Answers are told apart by their place alone: of another length, none can be trusted.
+        raise MalformedDocument(f"expected {len(asked)} answers, found {len(found)}")
+    return [_paper(one) for one in found]
+
+
+def _paper(item: Any) -> PaperData | None:
+    record = an_object(item)
+    title = words(record.get("title"), 2_000)
+    if not title:
+        return None
+    names = an_object(record.get("externalIds"))
+    arxiv = names.get("ArXiv")
+    people = (author(an_object(one).get("name")) for one in a_list(record.get("authors"))[:MAX_AUTHORS])
+    return PaperData(
+        identifiers=present(
+            doi_identifier(f"10.48550/arXiv.{arxiv}") if isinstance(arxiv, str) else None,
+            doi_identifier(names.get("DOI")),
+            digits_identifier("pmid", names.get("PubMed")),
+            digits_identifier("pmcid", names.get("PubMedCentral")),
+            digits_identifier("s2", names.get("CorpusId")),
+        ),
+        title=title,
+        abstract=words(record.get("abstract"), 20_000),
+        authors=tuple(one for one in people if one is not None),
+        journal_ref=_venue(record),
+        citations=count_of(record.get("citationCount")),
+    )
+
+
+def _venue(record: Any) -> str | None:
+    """Where it appeared, with the year, as authors write it: `Journal of Tides 12, 2026`."""
+    journal = an_object(record.get("journal"))
+    name = venue_of(record.get("venue")) or venue_of(an_object(record.get("publicationVenue")).get("name"))
+    name = name or venue_of(journal.get("name"))
+    if name is None:
+        return None
+    volume, year = words(journal.get("volume"), 30), record.get("year")
+    # Semantic Scholar puts `abs/2611.00001` where a preprint would have a volume.
+    name += f" {volume}" if volume and not volume.startswith("abs/") else ""
+    known = isinstance(year, int) and 1900 < year < 2100 and str(year) not in name
+    return f"{name}, {year}" if known else name
+
+

@@ -1,0 +1,157 @@
+"""Signed links: what is forged, cut, swapped, aged or made void opens nothing and changes nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+
+from services.domain.tokens import PAPER_PURPOSES, PURPOSES, make_paper_token, make_token
+from services.pipeline.subscribe import subscribe
+from services.runtime import Runtime
+from services.storage import subscribers
+from tests.conftest import MakeRuntime
+from tests.factories import dump
+from tests.fakes import Clock
+from tests.integration.web_site import Site, hidden
+
+
+@pytest.fixture
+def site(make_runtime: MakeRuntime) -> Site:
+    return Site(make_runtime())
+
+
+def reader(rt: Runtime, address: str = "ada@example.org") -> tuple[int, int]:
+    """A subscription: (its id, its subscriber's token version)."""
+    with rt.writing() as session:
+        subscription, subscriber = subscribe(rt, session, to=address, query="", confirmed=True)
+        return subscription.id or 0, subscriber.token_version
+
+
+def swapped(token: str) -> str:
+    """The letters of a token in the other case."""
+    return token.swapcase()
+
+
+def none_alg(token: str) -> str:
+    """A JSON Web Token that says it needs no signature."""
+    head, body = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "none"}, [1, 1])
+    )
+    return f"{head.decode()}.{body.decode()}."
+
+
+CHANGES: dict[str, Callable[[str], str]] = {
+    "cut by one": lambda token: token[:-1],
+    "cut in half": lambda token: token[: len(token) // 2],
+    "without its signature": lambda token: token.rpartition(".")[0],
+    "without its time": lambda token: ".".join(token.split(".")[::2]),
+    "an empty signature": lambda token: token.rpartition(".")[0] + ".",
+    "case flipped": swapped,
+    "one case flipped": lambda token: (
+        token[:-3] + token[-3:].swapcase() if token[-3:] != token[-3:].swapcase() else "x"
+    ),
+    "padded": lambda token: token + "==",
+    "padded in front": lambda token: "%20" + token,
+    "another row": lambda token: base64.urlsafe_b64encode(b"[2,1]").decode().rstrip("=") + "." + token.split(".", 1)[1],
+    "another version": lambda token: (
+        base64.urlsafe_b64encode(b"[1,2]").decode().rstrip("=") + "." + token.split(".", 1)[1]
+    ),
+    "an earlier time": lambda token: ".".join([token.split(".")[0], "AAAAAA", token.split(".")[2]]),
+    "no algorithm": none_alg,
+    "a word": lambda _: "unsubscribe",
+    "a number": lambda _: "1",
+    "compressed": lambda token: "." + token,
+    "very long": lambda token: token * 60,
+    "twice": lambda token: f"{token}.{token}",
+    "nothing": lambda _: "null",
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_token_opens_nothing(site: Site, what: str) -> None:
+    row, version = reader(site.rt)
+    before = dump(site.rt)
+    for purpose in PURPOSES:
+        good = make_token(site.rt.secret, purpose, row, version)
+        token = CHANGES[what](good)
+        assert token != good
+        assert site.get(f"/{purpose}/{token}").status_code in {404, 414}, purpose
+        answer = site.browser.post(f"/{purpose}/{token}", data={"List-Unsubscribe": "One-Click", "csrf": "x"})
+        assert answer.status_code in {403, 404, 405, 414, 422}, purpose
+    assert dump(site.rt) == before
+
+
+@pytest.mark.parametrize("purpose", [*PURPOSES, *PAPER_PURPOSES])
+def test_a_token_for_one_act_opens_no_other(site: Site, purpose: str) -> None:
+    row, version = reader(site.rt)
+    token = (
+        make_token(site.rt.secret, purpose, row, version)
+        if purpose in PURPOSES
+        else make_paper_token(site.rt.secret, purpose, row, version, 1)
+    )
+    for other in {*PURPOSES, *PAPER_PURPOSES} - {purpose}:
+        assert site.get(f"/{other}/{token}").status_code == 404
+
+
+@pytest.mark.parametrize("why", ["rotated key", "void version", "removed reader"])
+def test_a_token_of_before_opens_nothing(site: Site, why: str) -> None:
+    row, version = reader(site.rt)
+    secret = site.rt.secret if why != "rotated key" else "the key of before, which has leaked"
+    if why == "void version":
+        version -= 1
+    if why == "removed reader":
+        row += 1000
+    for purpose in PURPOSES:
+        assert site.get(f"/{purpose}/{make_token(secret, purpose, row, version)}").status_code == 404
+
+
+def test_a_readers_form_takes_no_other_readers_link(site: Site) -> None:
+    ada, eve = (reader(site.rt, f"{name}@example.org") for name in ("ada", "eve"))
+    mine, theirs = (f"/preferences/{make_token(site.rt.secret, 'preferences', *who)}" for who in (eve, ada))
+    csrf = hidden(site.get(mine).text, "csrf")
+    before = dump(site.rt)
+    assert site.browser.post(theirs, data={"csrf": csrf, "query": "mine"}).status_code == 403
+    assert dump(site.rt) == before
+
+
+def test_fields_that_no_form_has_are_not_taken(site: Site) -> None:
+    row, version = reader(site.rt)
+    path = f"/preferences/{make_token(site.rt.secret, 'preferences', row, version)}"
+    extra = {
+        "state": "removed",
+        "subscriber_id": "99",
+        "origin": "catalogue",
+        "id": "99",
+        "token_version": "9",
+        "address": "eve@x.example",
+    }
+    assert site.post(path, {"query": "lantern", **extra}, csrf_from=path).status_code == 200
+    with site.rt.reading() as session:
+        subscription, subscriber = subscribers.get_subscription(session, row)
+        assert (subscription.query, subscription.state, subscription.origin) == ("lantern", "active", "added")
+        assert (subscriber.address, subscriber.token_version) == ("ada@example.org", version)
+
+
+def test_scanners_that_follow_every_link_change_nothing(site: Site) -> None:
+    row, version = reader(site.rt)
+    before = dump(site.rt)
+    for purpose in PURPOSES:
+        path = f"/{purpose}/{make_token(site.rt.secret, purpose, row, version)}"
+        for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"):
+            assert site.browser.request(method, path).status_code in {200, 404, 405}
+        for override in ({"X-HTTP-Method-Override": "POST"}, {"X-Method-Override": "DELETE"}):
+            assert site.get(f"{path}?_method=POST", headers=override).status_code == 200
+    assert dump(site.rt) == before
+
+
+def test_a_confirmation_grows_old(site: Site, clock: Clock) -> None:
+    row, version = reader(site.rt)
+    token = make_token(site.rt.secret, "confirm", row, version)
+    assert site.get(f"/confirm/{token}").status_code == 200
+    import time_machine  # its age is told by the system's clock
+
+    with time_machine.travel("2035-01-01"):
+        assert site.get(f"/confirm/{token}").status_code == 404

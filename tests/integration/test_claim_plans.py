@@ -1,0 +1,94 @@
+"""A claim costs the same however many rows there are: both databases answer it from the partial indexes alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from services.pipeline import drain
+from services.runtime import Runtime
+from services.storage.tables import Job
+from tests.conftest import MakeRuntime
+from tests.factories import all_rows
+
+DONE, WAITING = 40_000, 2_000
+
+FILL = """
+    INSERT INTO jobs (kind, key, stage, payload, state, priority, due_at, attempts, spared, created_at, finished_at)
+    SELECT 'fetch_feed', prefix || n, 'fetch', '{}', state, 0, :at, 1, 0, :at, :at FROM (
+"""
+NUMBERS = {
+    "sqlite": "WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < {most}) SELECT n FROM up",
+    "postgresql": "SELECT generate_series(1, {most}) AS n",
+}
+
+
+@pytest.fixture
+def full(make_runtime: MakeRuntime, database_url: str) -> Runtime:
+    """A service with a long past and a backlog."""
+    rt = make_runtime(database_url=database_url)
+    at = "2026-11-20 00:00:00.000000" if not database_url else "2026-11-20 00:00:00+00:00"
+    with rt.writing() as session:
+        for state, prefix, most in (("done", "old ", DONE), ("ready", "new ", WAITING)):
+            numbers = NUMBERS[rt.engine.dialect.name].format(most=most)
+            columns = f"SELECT n, '{state}' AS state, '{prefix}' AS prefix FROM ({numbers}) numbers"
+            session.execute(text(FILL.replace(":at", f"'{at}'") + columns + ") rows"))
+        session.execute(text("ANALYZE"))
+    return rt
+
+
+def claim_statement(rt: Runtime, **choice: Any) -> tuple[str, Any]:
+    """What a claim asks of the database."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, ____: bool) -> None:
+        if statement.startswith("UPDATE jobs"):
+            asked.append((statement, parameters))
+
+    event.listen(rt.engine, "before_cursor_execute", note)
+    try:
+        assert drain.claim_next(rt, **choice) is not None
+    finally:
+        event.remove(rt.engine, "before_cursor_execute", note)
+    ((statement, parameters),) = asked  # one statement, whatever it finds
+    return statement, parameters
+
+
+def plan(rt: Runtime, statement: str, parameters: Any) -> list[str]:
+    explain = "EXPLAIN QUERY PLAN " if rt.engine.dialect.name == "sqlite" else "EXPLAIN "
+    with rt.writing() as session:
+        rows = session.connection().exec_driver_sql(explain + statement, parameters).all()
+    return [str(row[-1]).strip() for row in rows]
+
+
+def test_the_next_job_is_found_by_partial_indexes(full: Runtime) -> None:
+    steps = plan(full, *claim_statement(full))
+    words = "\n".join(steps)
+    assert sum("ix_jobs_ready" in step for step in steps) == 4, words
+    # What runs is never much: PostgreSQL may look it up by its state as well, and sort the few there are.
+    assert sum("ix_jobs_leased" in step or "ix_jobs_state" in step for step in steps) == 1, words
+    assert sum("Sort" in step for step in steps) <= 2 * ("ix_jobs_state" in words), words
+    for costly in ("Seq Scan", "SCAN jobs\n", "TEMP B-TREE"):
+        assert costly not in words + "\n", words
+
+
+def test_the_hinted_job_is_found_by_its_id(full: Runtime) -> None:
+    waiting = next(job for job in all_rows(full, Job, key="new 7"))
+    steps = plan(full, *claim_statement(full, job_id=waiting.id))
+    words = "\n".join(steps)
+    assert not any(costly in words + "\n" for costly in ("Seq Scan", "SCAN jobs\n")), words
+    assert "PRIMARY KEY" in words or "jobs_pkey" in words or "pk_jobs" in words, words
+
+
+def test_a_claim_reads_a_few_pages_of_a_long_table(full: Runtime) -> None:
+    """PostgreSQL counts the pages it looks at; SQLite's plan above says as much."""
+    if full.engine.dialect.name == "sqlite":
+        return
+    statement, parameters = claim_statement(full)
+    with full.writing() as session:
+        rows = session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters)
+        (document,) = rows.one()
+    top = document[0]["Plan"]
+    assert top["Shared Hit Blocks"] + top["Shared Read Blocks"] < 100

@@ -1,0 +1,109 @@
+"""What makes a repository official: its own README, or card, names the paper."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.domain.links import standing
+from services.domain.repos import AskedRepo
+from services.runtime import Runtime
+from services.storage import paper_links
+from services.storage.tables import Event, Link
+from services.upstreams.github import make_query
+from services.upstreams.github_answers import parse_graphql
+from services.upstreams.hf_hub import parse_hub_repo
+from tests.factories import add_feed, all_rows, arxiv, code, entry, store
+from tests.fakes import Clock
+
+OURS = str(arxiv(1))
+
+
+def claimed(rt: Runtime, evidence: str = "hf_auto") -> int:
+    """A paper whose code only a third party tells of; returns the repository's row."""
+    feed = add_feed(rt, "hf")
+    page = [entry(1, links=(code("quill/lanterns", evidence),)), entry(2, title="Brass weather over harbours")]
+    store(rt, page, feed=feed)
+    (link,) = all_rows(rt, Link)
+    assert link.repo_id is not None
+    return int(link.repo_id)
+
+
+def vouch(rt: Runtime, repo_id: int, *mentions: str) -> int:
+    with rt.writing() as session:
+        return paper_links.vouch(session, {repo_id: mentions}, now=rt.now())
+
+
+def test_a_readme_that_names_the_paper_makes_a_claim_official(rt: Runtime) -> None:
+    repo_id = claimed(rt)
+    with rt.reading() as session:
+        assert paper_links.claimed_repos(session, {repo_id}) == {repo_id}
+    assert vouch(rt, repo_id, "doi:10.1234/x", OURS) == 1
+    (link,) = all_rows(rt, Link)
+    assert (link.evidence, standing(link.evidence)) == ("readme", "official")
+    with rt.reading() as session:
+        assert paper_links.claimed_repos(session, {repo_id}) == set()
+    assert all_rows(rt, Event) == []  # the paper's first day
+    assert vouch(rt, repo_id, OURS) == 0
+
+
+def test_what_the_claim_says_again_does_not_undo_it(rt: Runtime) -> None:
+    repo_id = claimed(rt)
+    vouch(rt, repo_id, OURS)
+    store(rt, [entry(1, upvotes=7, links=(code("quill/lanterns", "hf_auto"),))], feed=add_feed(rt, "again"))
+    assert [link.evidence for link in all_rows(rt, Link)] == ["readme"]
+
+
+def test_a_readme_that_names_other_papers_vouches_for_nothing(rt: Runtime) -> None:
+    repo_id = claimed(rt)
+    assert vouch(rt, repo_id, str(arxiv(2)), "doi:10.1234/x") == 0
+    assert vouch(rt, repo_id) == 0
+    assert [link.evidence for link in all_rows(rt, Link)] == ["hf_auto"]
+
+
+def test_better_evidence_stays_as_it_is(rt: Runtime) -> None:
+    repo_id = claimed(rt, "abstract")
+    assert vouch(rt, repo_id, OURS) == 0
+    assert [link.evidence for link in all_rows(rt, Link)] == ["abstract"]
+
+
+def test_code_that_is_vouched_for_later_is_told_once(rt: Runtime, clock: Clock) -> None:
+    repo_id = claimed(rt)
+    clock.advance(days=3)
+    assert vouch(rt, repo_id, OURS) == 1
+    assert [event.kind for event in all_rows(rt, Event)] == ["code_appeared"]
+
+
+# -- where the mentions come from ------------------------------------------------------------------------------------
+
+
+def test_a_readme_is_asked_for_where_it_could_tell_something() -> None:
+    query = str(make_query([AskedRepo(slug="a/b"), AskedRepo(slug="c/d", readme=True)])["query"])
+    assert "r0: repository(owner: $o0, name: $n0) { ...F }" in query
+    assert "r1: repository(owner: $o1, name: $n1) { ...F ...R }" in query
+    assert query.count("HEAD:README.md") == 1
+    assert "README" not in str(make_query([AskedRepo(slug="a/b")])["query"])
+
+
+@pytest.mark.parametrize(
+    ("readme", "named"),
+    [
+        ({"text": "# Ours\n[paper](https://arxiv.org/abs/2611.90001v2)"}, ("arxiv:2611.90001",)),
+        ({"text": "eprint={2611.90001}, doi={10.1145/1.2}"}, ("arxiv:2611.90001", "doi:10.1145/1.2")),
+        ({"text": "version 2611.90001"}, ()),
+        ({"text": None}, ()),
+        ({}, ()),
+        (None, ()),
+        ("text", ()),
+    ],
+)
+def test_the_papers_a_readme_names_are_read(readme: object, named: tuple[str, ...]) -> None:
+    raw = {"databaseId": 7, "nameWithOwner": "a/b", "stargazerCount": 1, "url": "https://github.com/a/b"}
+    assert parse_graphql({**raw, "readme": readme}).mentions == named
+
+
+def test_the_papers_a_card_names_are_among_its_tags() -> None:
+    body = (
+        b'{"_id": "0123456789abcdef01234567", "id": "us/ours", "likes": 3,'
+        b' "tags": ["arxiv:2611.90001", "arxiv:nonsense", "license:mit", 7, "arxiv:2611.90001"]}'
+    )
+    assert parse_hub_repo(body, kind="model").mentions == ("arxiv:2611.90001",)

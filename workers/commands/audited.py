@@ -1,0 +1,86 @@
+"""Audited: which commands are acts, and how each is written down. A test holds this to the commands there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.runtime import Runtime
+
+ACTS = {
+    "backfill": ("feed.backfill", "feed"),
+    "replay": ("feed.replay", "feed"),
+    "import": ("paper.import", "files"),
+    "bounces read": ("bounce.read", "files"),
+    "deliveries bounce": ("bounce.read", "files"),
+    "deliveries resend": ("edition.resend", "edition"),
+    "editions send": ("edition.send", "subscription"),
+    "feeds fetch": ("feed.fetch", "name"),
+    "feeds import-opml": ("feed.import_opml", "file"),
+    "feeds pause": ("feed.pause", "names"),
+    "feeds remove": ("feed.remove", "names"),
+    "feeds resume": ("feed.resume", "names"),
+    "papers unmerge": ("pair.unmerge", "merge"),
+    "papers duplicates": ("pair.decide", "merge"),
+    "runs retry": ("run.retry", "ids"),
+    "subscriptions add": ("subscription.add", "to"),
+    "subscriptions confirm": ("subscription.confirm", "subscription_id"),
+    "subscriptions pause": ("subscription.pause", "subscription_id"),
+    "subscriptions remove": ("subscription.remove", "subscription_id"),
+    "subscriptions resume": ("subscription.resume", "subscription_id"),
+}
+"""Command → (act, the parameter that is its subject)."""
+
+ONLY_IF = {"papers duplicates": ("merge", "dismiss")}
+"""Commands that act only when one of these parameters is given."""
+
+BY_THEMSELVES = frozenset(
+    {
+        "bounces lift", "bounces suppress", "feeds add", "runs bundle", "tokens add", "tokens revoke", "users add",
+        "users disable", "users enable", "users password", "users role",
+    }
+)
+"""Acts whose functions write their line in the audit, with what was before and after."""
+
+NO_ACTS = frozenset(
+    {
+        "audit", "backup", "beat", "bounces list", "bounces show", "deliveries list", "demo", "doctor", "editions list",
+        "editions preview", "feeds export-opml", "feeds list", "migrate", "papers events", "papers explain",
+        "papers export", "papers list", "papers merges", "papers search", "papers show", "restore", "run", "runs list",
+        "runs show", "settings", "subscriptions list", "subscriptions preview", "subscriptions show", "tokens list",
+        "up", "users list", "web", "worker",
+    }
+)
+"""Commands that look, or run the service. `restore` puts another database in the place of the one with the audit."""
+
+
+@contextmanager
+def audited(rt: Runtime) -> Iterator[None]:
+    """Write the command that is running into the audit, if it is an act; how it ended, too."""
+    from workers.commands.opening import asked
+
+    path, given = asked.command, asked.given
+    known = ACTS.get(path)
+    wanted = ONLY_IF.get(path)
+    if known is None or given.get("dry_run") or (wanted and not any(given.get(name) for name in wanted)):
+        yield
+        return
+    from services.domain.errors import BroadsheetError
+    from services.pipeline import acts
+    from workers.commands.opening import me
+
+    act, subject = known
+    of = given.get(subject)
+    about = " ".join(map(str, of)) if isinstance(of, (list, tuple)) else str(of if of is not None else "")
+    said = {
+        name: value for name, value in given.items() if value not in (None, False, "", ()) and name not in
+        {subject, "as_json", "yes"}
+    }
+    try:
+        yield
+    except BroadsheetError as error:
+        acts.note(rt, me(), act, about, outcome="failed", detail=str(error), after=said)
+        raise
+    acts.note(rt, me(), act, about, after=said)

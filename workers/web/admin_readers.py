@@ -1,0 +1,123 @@
+"""Admin, readers and the schedule: who gets what and when, whom nothing is sent to, what runs by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from services.domain.errors import InvalidInput
+from services.pipeline import operate
+from services.storage import feeds, reports, service, subscribers, suppressions
+from workers.web.admin import PER_PAGE, back, desk, id_of, known_id
+from workers.web.auth import Act, Doer, Known
+from workers.web.kit import WebKit, parse_day
+
+router = APIRouter(include_in_schema=False)
+
+
+# -- the schedule ----------------------------------------------------------------------------------------------
+
+
+@router.get("/admin/schedule")
+def schedule_page(request: Request, web: WebKit, who: Known) -> Response:
+    """What runs by itself, and when next: the recurring work, the feeds, the editions."""
+    with web.rt.reading() as session:
+        return desk(
+            request, web, "schedule.html", who, slots=service.list_slots(session), words=SLOT_WORDS,
+            feeds=[feed for feed in feeds.list_all(session) if feed.url or feed.last_fetched_at or not feed.paused],
+            editions=reports.next_editions(session, limit=50),
+        )  # fmt: skip
+
+
+SLOT_WORDS = {
+    "repos": "code repositories are read again",
+    "papers": "young papers are read again, for what comes late",
+    "housekeeping": "what has outlived its retention is dropped",
+}
+
+
+@router.post("/admin/slots/{name}/pause", dependencies=[Act])
+def pause_slot(web: WebKit, me: Doer, name: str) -> Response:
+    """Let one entry rest."""
+    return back("/admin/schedule", "slot_paused", operate.pause_slot(web.rt, me, name).name)
+
+
+@router.post("/admin/slots/{name}/resume", dependencies=[Act])
+def resume_slot(web: WebKit, me: Doer, name: str) -> Response:
+    """Let one entry run again."""
+    return back("/admin/schedule", "slot_resumed", operate.resume_slot(web.rt, me, name).name)
+
+
+@router.post("/admin/slots/{name}/run", dependencies=[Act])
+def run_slot(web: WebKit, me: Doer, name: str) -> Response:
+    """Run one entry at the next tick."""
+    return back("/admin/schedule", "slot_run", operate.run_slot(web.rt, me, name).name)
+
+
+# -- subscriptions ---------------------------------------------------------------------------------------------
+
+
+@router.get("/admin/subscriptions")
+def subscription_list(request: Request, web: WebKit, who: Known, text: str = "", before: str = "") -> Response:
+    """Who gets what, newest first."""
+    with web.rt.reading() as session:
+        rows = subscribers.page(session, text=text.strip()[:200], before=id_of(before), limit=PER_PAGE + 1)
+        blocked = len(suppressions.list_all(session))
+    more = rows[PER_PAGE - 1][0].id if len(rows) > PER_PAGE else None
+    return desk(
+        request, web, "subscriptions.html", who, rows=rows[:PER_PAGE], text=text.strip()[:200], more=more,
+        first=not before, blocked=blocked,
+    )  # fmt: skip
+
+
+@router.post("/admin/subscriptions/{subscription_id}/pause", dependencies=[Act])
+def pause_subscription(
+    web: WebKit, me: Doer, subscription_id: str, until: Annotated[str, Form()] = ""
+) -> Response:
+    """Send nothing, for ever or until a day."""
+    day = parse_day(until)
+    if until and day is None:
+        raise InvalidInput("write the day as 2026-11-24")
+    subscription, _ = operate.pause_subscription(web.rt, me, known_id(subscription_id), until=day)
+    return back("/admin/subscriptions", "reader_paused", subscription.name)
+
+
+@router.post("/admin/subscriptions/{subscription_id}/resume", dependencies=[Act])
+def resume_subscription(web: WebKit, me: Doer, subscription_id: str) -> Response:
+    """End a pause."""
+    subscription, _ = operate.resume_subscription(web.rt, me, known_id(subscription_id))
+    return back("/admin/subscriptions", "reader_resumed", subscription.name)
+
+
+@router.post("/admin/subscriptions/{subscription_id}/confirm", dependencies=[Act])
+def confirm_subscription(web: WebKit, me: Doer, subscription_id: str) -> Response:
+    """The owner of the address agreed."""
+    subscription, _ = operate.confirm_subscription(web.rt, me, known_id(subscription_id))
+    return back("/admin/subscriptions", "reader_confirmed", subscription.name)
+
+
+@router.post("/admin/subscriptions/{subscription_id}/remove", dependencies=[Act])
+def remove_subscription(web: WebKit, me: Doer, subscription_id: str) -> Response:
+    """Remove one."""
+    subscription, _ = operate.remove_subscription(web.rt, me, known_id(subscription_id))
+    return back("/admin/subscriptions", "reader_removed", subscription.name)
+
+
+# -- suppressions ----------------------------------------------------------------------------------------------
+
+
+@router.get("/admin/suppressions")
+def suppression_list(request: Request, web: WebKit, who: Known) -> Response:
+    """Addresses nothing is sent to, and why."""
+    with web.rt.reading() as session:
+        rows = suppressions.list_all(session)
+    return desk(request, web, "suppressions.html", who, rows=rows[:500], total=len(rows))
+
+
+@router.post("/admin/suppressions/lift", dependencies=[Act])
+def lift(web: WebKit, me: Doer, key: Annotated[str, Form(max_length=2000)] = "") -> Response:
+    """Write to an address again."""
+    operate.lift(web.rt, me, key)
+    return back("/admin/suppressions", "lifted", key)

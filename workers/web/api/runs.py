@@ -1,0 +1,247 @@
+"""API: the ledger of work. Runs, their failures by cause, and guarded tries again; deliveries, and sending again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import Field, StrictBool
+from starlette.responses import Response
+
+from services.domain.deliveries import STATES as DELIVERY_STATES
+from services.domain.text import clean
+from services.pipeline import acts, operate, redrive
+from services.pipeline.bundle import bundle_name, make_bundle
+from services.storage import deliveries, editions, jobs, reports
+from workers.web.api.shape import Answer, Cursor, Done, Id, Limit, Order, Page, page_of, part
+from workers.web.auth import Doer
+from workers.web.kit import WebKit
+
+router = part("runs")
+
+
+class Run(Answer):
+    """One job."""
+
+    id: int
+    kind: str
+    key: str
+    stage: str
+    state: str
+    attempts: int
+    priority: int
+    due_at: datetime
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    last_error: str | None
+    signature: str | None
+    cause: Annotated[int | None, Field(validation_alias="cause_id")]
+    payload: dict[str, Any]
+
+
+class Try(Answer):
+    """One try of a job."""
+
+    number: int
+    worker: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    error: str | None
+    traceback: str | None
+
+
+class RunDetail(Run):
+    """A job with its tries, and the jobs before and after it."""
+
+    tries: list[Try]
+    causes: list[int]
+    effects: list[int]
+
+
+class Failure(Answer):
+    """Jobs whose last try failed for one cause."""
+
+    signature: str
+    kinds: list[str]
+    dead: int
+    trying: int
+    first_at: datetime | None
+    last_at: datetime | None
+    sample_id: int
+    sample: str
+
+
+class Redrive(Order):
+    """Which cause, and how far to go."""
+
+    signature: Annotated[str, Field(min_length=1, max_length=1000)]
+    step: Literal["dry_run", "one", "rest"] = "dry_run"
+    proof: Annotated[
+        int | None,
+        Field(strict=True, ge=1, le=2**63 - 1, description="For `rest`: the run that `one` tried, come right since"),
+    ] = None
+    force: Annotated[StrictBool, Field(description="Try the rest all the same")] = False
+
+
+class Redriven(Answer):
+    """What a step did, or would do."""
+
+    signature: str
+    step: str
+    dead: list[int]
+    retried: list[int]
+
+
+class Delivery(Answer):
+    """One edition to one subscriber."""
+
+    id: int
+    edition: int
+    to: str
+    channel: str
+    state: str
+    message_id: str
+    attempts: int
+    code: str | None
+    detail: str | None
+    subscription: str
+    planned_at: datetime
+    sent_at: datetime | None
+    papers: list[str]
+
+
+@router.get("/runs", summary="Jobs with state, tries and last error, newest first")
+def list_runs(
+    web: WebKit,
+    state: Literal["", "ready", "running", "done", "dead"] = "",
+    stage: Literal["", "fetch", "parse", "enrich", "notify"] = "",
+    kind: Annotated[str, Query(max_length=40)] = "",
+    text: Annotated[str, Query(max_length=200, description="Part of the key or of the last error")] = "",
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[Run]:
+    """The ledger of work."""
+    with web.rt.reading() as session:
+        rows = reports.runs(
+            session, state=state, stage=stage, kind=clean(kind), text=clean(text), before=cursor, limit=limit + 1
+        )
+    return Page[Run](**page_of(rows, limit, Run.model_validate, lambda job: job.id))
+
+
+@router.get("/runs/{run_id}", summary="One job with its tries")
+def get_run(web: WebKit, run_id: Id) -> RunDetail:
+    """Every try with outcome, worker and traceback; what led to it, what followed."""
+    with web.rt.reading() as session:
+        job = jobs.get(session, run_id)
+        return RunDetail(
+            **Run.model_validate(job).model_dump(exclude={"cause"}), cause_id=job.cause_id,
+            tries=[Try.model_validate(one) for one in jobs.attempts(session, run_id)],
+            causes=[one.id or 0 for one in reports.causes(session, job)],
+            effects=[one.id or 0 for _, one in reports.effects(session, run_id)],
+        )  # fmt: skip
+
+
+@router.get(
+    "/runs/{run_id}/bundle", summary="All that is known of a run, as a ZIP file without secrets",
+    response_class=Response, responses={200: {"content": {"application/zip": {}}}},
+)  # fmt: skip
+def get_bundle(web: WebKit, me: Doer, run_id: Id) -> Response:
+    """To be shown to whoever looks into it."""
+    with acts.noting(web.rt, me, "run.bundle", run_id):
+        packed = make_bundle(web.rt, run_id)
+    return Response(
+        packed, media_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{bundle_name(run_id)}"', "Cache-Control": "no-store"},
+    )  # fmt: skip
+
+
+@router.post("/runs/{run_id}/retry", status_code=202, summary="Give a run another set of tries, now")
+def retry_run(web: WebKit, me: Doer, run_id: Id) -> Done:
+    """What is done already is not done twice. `done` is false for one that is running."""
+    return Done(done=redrive.retry(web.rt, me, run_id), about=str(run_id))
+
+
+@router.get("/failures", summary="What fails, by cause, worst first")
+def list_failures(web: WebKit) -> Page[Failure]:
+    """All jobs given up, and those of the last 30 days that wait for another try; on one page."""
+    with web.rt.reading() as session:
+        groups = reports.failure_groups(session, since=web.rt.now() - operate.A_MONTH)
+    return Page(
+        items=[
+            Failure(
+                signature=g.signature, kinds=sorted(g.kinds), dead=g.dead, trying=g.trying, first_at=g.first_at,
+                last_at=g.last_at, sample_id=g.sample_id, sample=g.sample,
+            )
+            for g in groups
+        ],
+        next=None,
+    )
+
+
+@router.post("/failures/redrive", summary="Try what was given up for one cause again, guarded")
+def redrive_failures(web: WebKit, me: Doer, order: Redrive) -> Redriven:
+    """First `dry_run` counts, then `one` tries the oldest; when it has come right, `rest` with it as `proof`."""
+    return Redriven.model_validate(
+        redrive.redrive(
+            web.rt, me, clean(order.signature, limit=1000), order.step, proof=order.proof, force=order.force
+        )
+    )
+
+
+# -- deliveries ------------------------------------------------------------------------------------------------
+
+DeliveryState = Literal[
+    "", "planned", "sending", "accepted", "deferred", "failed", "suppressed", "expired", "unknown"
+]
+assert set(DELIVERY_STATES) <= set(DeliveryState.__args__)  # type: ignore[attr-defined]
+
+
+@router.get("/deliveries", summary="Deliveries, newest first")
+def list_deliveries(
+    web: WebKit,
+    state: DeliveryState = "",
+    channel: Literal["", "email", "slack", "webhook", "apprise"] = "",
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[Delivery]:
+    """Each with its edition's papers."""
+    with web.rt.reading() as session:
+        rows = reports.list_deliveries(
+            session, states=[state] if state else [], channel=channel, before=cursor, limit=limit + 1
+        )
+        papers = reports.papers_of(session, [edition.id or 0 for _, _, edition, _ in rows])
+    return Page[Delivery](
+        **page_of(
+            rows, limit, lambda row: _delivery(row[0], row[1].address, row[3].name, papers.get(row[0].edition_id, ())),
+            lambda row: row[0].id,
+        )
+    )
+
+
+@router.get("/deliveries/{delivery_id}", summary="One delivery")
+def get_delivery(web: WebKit, delivery_id: Id) -> Delivery:
+    """With the papers of its edition."""
+    with web.rt.reading() as session:
+        row, person, edition = deliveries.get(session, delivery_id)
+        papers = reports.papers_of(session, [edition.id or 0])
+        name = reports.subscription_name(session, edition.subscription_id)
+    return _delivery(row, person.address, name, papers.get(row.edition_id, ()))
+
+
+def _delivery(row: Any, to: str, subscription: str, papers: Any) -> Delivery:
+    return Delivery(
+        id=row.id, edition=row.edition_id, to=to, channel=row.channel, state=row.state, message_id=row.message_id,
+        attempts=row.attempts, code=row.code, detail=row.detail, subscription=subscription, planned_at=row.planned_at,
+        sent_at=row.sent_at, papers=list(papers),
+    )  # fmt: skip
+
+
+@router.post("/editions/{edition_id}/resend", status_code=202, summary="Send an edition to those who did not get it")
+def resend(web: WebKit, me: Doer, edition_id: Id) -> Done:
+    """Failed, expired, suppressed and unknown deliveries; whoever has it gets no second one."""
+    with web.rt.reading() as session:
+        editions.get(session, edition_id)
+    return Done(done=operate.resend(web.rt, me, edition_id) > 0, about=str(edition_id))
