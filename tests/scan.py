@@ -95,8 +95,13 @@ def site(folder: Path) -> Iterator[tuple[FastAPI, str]]:
     """An application over a small archive, with nothing of the network in reach, and an admin's token for it."""
     rt = Runtime.from_settings(
         Settings(
-            _env_file=None, home=folder, secret_key="a key for the scan", public_url="http://testserver",
-            admin_password="open lanterns at dusk", gate_scale=0, fetch_deadline_s=1,
+            _env_file=None,
+            home=folder,
+            secret_key="a key for the scan",
+            public_url="http://testserver",
+            admin_password="open lanterns at dusk",
+            gate_scale=0,
+            fetch_deadline_s=1,
         )
     )
     rt.http.get = _unreachable  # type: ignore[method-assign]

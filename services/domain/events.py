@@ -151,9 +151,7 @@ def repo_events(old: RepoState, new: RepoState) -> tuple[EventData, ...]:
     return tuple(found)
 
 
-def releases_since(
-    listed: Sequence[ReleaseData], *, tag: str | None, at: datetime | None
-) -> tuple[ReleaseData, ...]:
+def releases_since(listed: Sequence[ReleaseData], *, tag: str | None, at: datetime | None) -> tuple[ReleaseData, ...]:
     """Those of `listed` (newest first) that came after what was known, oldest first.
 
     What was known is the newest `tag`, or where that is not listed (it was deleted, or there was none) the time `at`

@@ -82,10 +82,7 @@ def state(paper: PaperData, *, source: str, fallback_day: date, read_on: date | 
         if isinstance(value, datetime):
             value = value.isoformat()
         elif name == "authors":
-            value = [
-                {k: v for k in ("name", *AUTHOR_FIELDS) if (v := getattr(author, k))}
-                for author in value
-            ]
+            value = [{k: v for k in ("name", *AUTHOR_FIELDS) if (v := getattr(author, k))} for author in value]
         elif isinstance(value, tuple):
             value = list(value)
         data[name] = value

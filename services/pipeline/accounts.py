@@ -208,9 +208,7 @@ def _own_name(text: str) -> str:
     return name
 
 
-def make_token(
-    rt: Runtime, actor: Actor, name: str, scope: str, *, days: int | None = None
-) -> tuple[str, ApiToken]:
+def make_token(rt: Runtime, actor: Actor, name: str, scope: str, *, days: int | None = None) -> tuple[str, ApiToken]:
     """A new token for a program: its value, shown this once, and its row. `days` until it runs out; `None`: never.
 
     Nobody makes a token that may more than they may themselves.

@@ -52,9 +52,7 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
         return claim.lease_until - rt.now() >= min(NEEDED, rt.lease() / 2)
 
     rt.checkpoint("enrich_repos.asking")
-    asked = [
-        AskedRepo(slug=r.slug, kind=r.kind, host_id=r.host_id, etag=r.etag, readme=r.id in claimed) for r in rows
-    ]
+    asked = [AskedRepo(slug=r.slug, kind=r.kind, host_id=r.host_id, etag=r.etag, readme=r.id in claimed) for r in rows]
     result = reader.ask(asked, may_go_on)
     answers = list(zip(rows, result.answers, strict=True))
     listed: dict[int, Listed] = {}

@@ -220,5 +220,3 @@ def lookup_failed(session: Session, claim: Claim, error: BaseException, rt: Runt
             session, each.check_id, next_check_at=after_miss(each.since_at, now, misses), misses=misses,
             error=str(error)[:500],
         )  # fmt: skip
-
-

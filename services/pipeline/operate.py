@@ -103,9 +103,7 @@ def run_slot(rt: Runtime, actor: Actor, name: str) -> Slot:
     return _change_slot(rt, actor, "slot.run", name, now)
 
 
-def _change_slot(
-    rt: Runtime, actor: Actor, act: str, name: str, values: Callable[[Slot], Mapping[str, Any]]
-) -> Slot:
+def _change_slot(rt: Runtime, actor: Actor, act: str, name: str, values: Callable[[Slot], Mapping[str, Any]]) -> Slot:
     with acting(rt, actor, act, name) as (session, said):
         service.ensure_slots(session, schedule.SLOTS, now=rt.now())
         slot = session.get(Slot, name)
@@ -200,9 +198,9 @@ def suppress(rt: Runtime, actor: Actor, to: str, *, detail: str = "") -> str:
     with acting(rt, actor, "suppression.add", to) as (session, said):
         address = parse_address(to, allowed_hosts=rt.settings.private_hosts)
         key = suppressions.address_key(address.channel, address.target)
-        said.after = {"added": suppressions.suppress(
-            session, key, reason="by_hand", detail=detail, by=actor.name, now=rt.now()
-        )}
+        said.after = {
+            "added": suppressions.suppress(session, key, reason="by_hand", detail=detail, by=actor.name, now=rt.now())
+        }
     return key
 
 

@@ -125,9 +125,7 @@ def store(
             return
         try:
             with session.begin_nested():
-                done = papers.store_page(
-                    session, entries, feed=feed, source=speaker, day=day, now=now, read_on=read_on
-                )
+                done = papers.store_page(session, entries, feed=feed, source=speaker, day=day, now=now, read_on=read_on)
         except (StatementError, UnicodeError, OverflowError) as error:
             if len(entries) == 1:
                 if _is_databases_own(error):

@@ -55,4 +55,3 @@ def hold_what_may_have_left(rt: Runtime) -> Held:
                 editions += 1
     log.info("restore.held", deliveries=held, expired=expired, editions=editions)
     return Held(deliveries=held, expired=expired, editions=editions)
-

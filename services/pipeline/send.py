@@ -211,9 +211,7 @@ def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str) -> None
         log.info("delivery.settled", delivery=delivery.id, state=state)
 
 
-def _move(
-    rt: Runtime, claim: Claim, delivery_id: int, to: str, *, then: Sequence[NewJob] = (), **values: Any
-) -> None:
+def _move(rt: Runtime, claim: Claim, delivery_id: int, to: str, *, then: Sequence[NewJob] = (), **values: Any) -> None:
     """One step of a delivery and the jobs that follow, in a transaction that holds only while the claim does."""
     with rt.writing() as session:
         jobs.check(session, claim)

@@ -24,8 +24,16 @@ def record(
     """Write one act down. `before` and `after` hold what changed, and no secrets (`pipeline.acts` sees to it)."""
     session.add(
         Audit(
-            at=now, who=actor.name, role=actor.role, origin=actor.origin, address=actor.address, act=act,
-            subject=subject[:500], before=dict(before or {}), after=dict(after or {}), outcome=outcome,
+            at=now,
+            who=actor.name,
+            role=actor.role,
+            origin=actor.origin,
+            address=actor.address,
+            act=act,
+            subject=subject[:500],
+            before=dict(before or {}),
+            after=dict(after or {}),
+            outcome=outcome,
             detail=detail[:1000],
         )
     )

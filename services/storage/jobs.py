@@ -304,9 +304,7 @@ def attempts(session: Session, job_id: int) -> list[Attempt]:
     return list(session.exec(select(Attempt).where(Attempt.job_id == job_id).order_by(col(Attempt.number))))
 
 
-def revive(
-    session: Session, job_ids: Sequence[int], *, now: datetime, apart: timedelta = timedelta(0)
-) -> list[Hint]:
+def revive(session: Session, job_ids: Sequence[int], *, now: datetime, apart: timedelta = timedelta(0)) -> list[Hint]:
     """Make finished or dead jobs ready again with a fresh set of attempts, as a person asks.
 
     With `apart` they are due one after another, so that many do not fall upon whoever failed them, and those to come

@@ -113,5 +113,3 @@ def _venue(work: Any) -> str | None:
 def _retracted(work: Any) -> bool:
     """Whether a notice of retraction was registered for it. (`update-to` stands in the notice itself.)"""
     return any(an_object(one).get("type") in RETRACTIONS for one in a_list(work.get("updated-by")))
-
-

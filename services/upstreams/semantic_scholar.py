@@ -99,5 +99,3 @@ def _venue(record: Any) -> str | None:
     name += f" {volume}" if volume and not volume.startswith("abs/") else ""
     known = isinstance(year, int) and 1900 < year < 2100 and str(year) not in name
     return f"{name}, {year}" if known else name
-
-

@@ -192,9 +192,7 @@ def ages(rt: Runtime, now: datetime) -> dict[str, timedelta]:
     return found
 
 
-def _fill(
-    session: Session, now: datetime, *, count: int, fresh_a_day: int, days: int, never_read: bool
-) -> None:
+def _fill(session: Session, now: datetime, *, count: int, fresh_a_day: int, days: int, never_read: bool) -> None:
     """Repository `n` is the code of paper `n`; those after `count` come to light in the days to come."""
     papers, repos, names, links = [], [], [], []
     total = count + fresh_a_day * days

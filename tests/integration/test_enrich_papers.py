@@ -294,9 +294,7 @@ def test_a_key_that_is_refused_is_named_and_nothing_else_stops(
     assert all_rows(rt, Statement, source="semantic_scholar")
 
 
-def test_a_service_switched_off_meanwhile_is_not_asked(
-    make_runtime: MakeRuntime, replay: Replay, clock: Clock
-) -> None:
+def test_a_service_switched_off_meanwhile_is_not_asked(make_runtime: MakeRuntime, replay: Replay, clock: Clock) -> None:
     rt = archive_of(make_runtime, replay, clock, semantic_scholar_key="a key")
     clock.advance(minutes=11)
     schedule.tick(rt)

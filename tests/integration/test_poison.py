@@ -185,9 +185,7 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
-def test_a_delivery_that_cannot_be_made_is_given_up_alone(
-    make_runtime: MakeRuntime, clock: Clock, name: str
-) -> None:
+def test_a_delivery_that_cannot_be_made_is_given_up_alone(make_runtime: MakeRuntime, clock: Clock, name: str) -> None:
     rt, channel = make_runtime(smtp_url="smtp://127.0.0.1:9"), Channel(name)
     rt.channels = {**rt.channels, name: channel}
     feed = add_feed(rt, "hf")

@@ -232,9 +232,7 @@ def test_stars_over_time_are_drawn(site: Site) -> None:
     now = site.rt.now()
     with site.rt.writing() as session:
         data = RepoData(host="github.com", host_id="7", slug="quill/lanterns", stars=320, forks=3)
-        repos.record_found(
-            session, [repos.Found(repo_id=row.id, data=data, etag=None, next_check_at=now)], now=now
-        )
+        repos.record_found(session, [repos.Found(repo_id=row.id, data=data, etag=None, next_check_at=now)], now=now)
         session.add(Reading(repo_id=row.id, read_at=now - timedelta(days=9), stars=120, forks=1))
     page = Elements(site.get("/papers/arxiv:2611.90001").text)
     charts = [attrs for attrs in page.named("svg") if attrs.get("class") == "spark"]

@@ -52,7 +52,6 @@ class Site:
         """Log in, as the administrator if nobody is named."""
         return self.post("/admin/login", {"user": user, "password": password}, csrf_from="/admin/login")
 
-
     def token(self, scope: str, name: str = "") -> str:
         """A program's token."""
         boss = Actor(name="test", role="admin", origin="command")

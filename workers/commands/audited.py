@@ -38,19 +38,56 @@ ONLY_IF = {"papers duplicates": ("merge", "dismiss")}
 
 BY_THEMSELVES = frozenset(
     {
-        "bounces lift", "bounces suppress", "feeds add", "runs bundle", "tokens add", "tokens revoke", "users add",
-        "users disable", "users enable", "users password", "users role",
+        "bounces lift",
+        "bounces suppress",
+        "feeds add",
+        "runs bundle",
+        "tokens add",
+        "tokens revoke",
+        "users add",
+        "users disable",
+        "users enable",
+        "users password",
+        "users role",
     }
 )
 """Acts whose functions write their line in the audit, with what was before and after."""
 
 NO_ACTS = frozenset(
     {
-        "audit", "backup", "beat", "bounces list", "bounces show", "deliveries list", "demo", "doctor", "editions list",
-        "editions preview", "feeds export-opml", "feeds list", "migrate", "papers events", "papers explain",
-        "papers export", "papers list", "papers merges", "papers search", "papers show", "restore", "run", "runs list",
-        "runs show", "settings", "subscriptions list", "subscriptions preview", "subscriptions show", "tokens list",
-        "up", "users list", "web", "worker",
+        "audit",
+        "backup",
+        "beat",
+        "bounces list",
+        "bounces show",
+        "deliveries list",
+        "demo",
+        "doctor",
+        "editions list",
+        "editions preview",
+        "feeds export-opml",
+        "feeds list",
+        "migrate",
+        "papers events",
+        "papers explain",
+        "papers export",
+        "papers list",
+        "papers merges",
+        "papers search",
+        "papers show",
+        "restore",
+        "run",
+        "runs list",
+        "runs show",
+        "settings",
+        "subscriptions list",
+        "subscriptions preview",
+        "subscriptions show",
+        "tokens list",
+        "up",
+        "users list",
+        "web",
+        "worker",
     }
 )
 """Commands that look, or run the service. `restore` puts another database in the place of the one with the audit."""
@@ -75,8 +112,9 @@ def audited(rt: Runtime) -> Iterator[None]:
     of = given.get(subject)
     about = " ".join(map(str, of)) if isinstance(of, (list, tuple)) else str(of if of is not None else "")
     said = {
-        name: value for name, value in given.items() if value not in (None, False, "", ()) and name not in
-        {subject, "as_json", "yes"}
+        name: value
+        for name, value in given.items()
+        if value not in (None, False, "", ()) and name not in {subject, "as_json", "yes"}
     }
     try:
         yield

@@ -85,7 +85,12 @@ def list_tokens(as_json: Json = False) -> None:
 
     table(
         [
-            "Name", "Scope", "Begins", "State", Column("Made by", from_width=100), "Last used",
+            "Name",
+            "Scope",
+            "Begins",
+            "State",
+            Column("Made by", from_width=100),
+            "Last used",
             Column("Until", from_width=90),
         ],
         [

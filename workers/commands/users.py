@@ -80,10 +80,7 @@ def list_users(as_json: Json = False) -> None:
         return
     table(
         ["Name", "Role", "State", Column("Made", from_width=90), "Last login"],
-        [
-            (u.name, u.role, "disabled" if u.disabled else "ok", when(u.created_at), when(u.last_login_at))
-            for u in rows
-        ],
+        [(u.name, u.role, "disabled" if u.disabled else "ok", when(u.created_at), when(u.last_login_at)) for u in rows],
     )
 
 

@@ -73,9 +73,7 @@ def subscription_list(request: Request, web: WebKit, who: Known, text: str = "",
 
 
 @router.post("/admin/subscriptions/{subscription_id}/pause", dependencies=[Act])
-def pause_subscription(
-    web: WebKit, me: Doer, subscription_id: str, until: Annotated[str, Form()] = ""
-) -> Response:
+def pause_subscription(web: WebKit, me: Doer, subscription_id: str, until: Annotated[str, Form()] = "") -> Response:
     """Send nothing, for ever or until a day."""
     day = parse_day(until)
     if until and day is None:

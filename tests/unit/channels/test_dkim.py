@@ -182,9 +182,7 @@ def test_the_signature_stands_in_one_readable_header() -> None:
         ("papers.example.org", "a", pem(ec.generate_private_key(ec.SECP256R1())), "neither RSA nor Ed25519"),
     ],
 )
-def test_keys_that_cannot_sign_are_told_without_showing_them(
-    domain: str, selectors: str, keys: str, says: str
-) -> None:
+def test_keys_that_cannot_sign_are_told_without_showing_them(domain: str, selectors: str, keys: str, says: str) -> None:
     with pytest.raises(InvalidInput, match=says) as caught:
         load_signatures(domain, selectors, keys)
     assert not any(line in str(caught.value) for line in keys.split("\n")[1:-2])

@@ -129,7 +129,9 @@ def test_a_slow_climb_by_a_hundred_is_no_jump() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_its_words(kind: str) -> None:
-    detail = {"slug": "q/s", "tag": "v1", "to": 2, "abstract": 0.2, "venue": "CONF", "stars": 900, "factor": 5, "from": None}
+    detail = {
+        "slug": "q/s", "tag": "v1", "to": 2, "abstract": 0.2, "venue": "CONF", "stars": 900, "factor": 5, "from": None,
+    }  # fmt: skip
     said = describe(kind, detail, "Sparse lanterns")
     assert said
     assert "None" not in said

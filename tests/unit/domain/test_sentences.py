@@ -1,4 +1,4 @@
-"""Sentences of a language model: only one plain sentence about the paper is taken, whatever the paper says to machines."""
+"""Sentences of a language model: only one plain sentence about the paper is taken, whatever it says to machines."""
 
 from __future__ import annotations
 

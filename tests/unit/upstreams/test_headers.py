@@ -29,7 +29,11 @@ def quota(limit: int, remaining: int, **wait: float) -> Quota:
         ({"ratelimit": '"api";r=1;t=99999999999'}, quota(1, 1, days=7)),
         ({"x-ratelimit-remaining": "3"}, None),
         (
-            {"x-ratelimit-limit": "60", "x-ratelimit-remaining": "3", "x-ratelimit-reset": str(NOW.timestamp() + 90)[:-2]},
+            {
+                "x-ratelimit-limit": "60",
+                "x-ratelimit-remaining": "3",
+                "x-ratelimit-reset": str(NOW.timestamp() + 90)[:-2],
+            },
             quota(60, 3, seconds=90),
         ),
         (

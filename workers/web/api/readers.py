@@ -118,8 +118,16 @@ def add_subscription(web: WebKit, me: Doer, wish: NewSubscription) -> Subscripti
     """A subscription of that address and name is brought up to date."""
     return _shown(
         operate.add_subscription(
-            web.rt, me, to=wish.to, confirmed=wish.confirmed, name=wish.name.strip() or None, query=wish.query,
-            cadence=wish.cadence, at=wish.at, timezone=wish.timezone, budget=wish.budget,
+            web.rt,
+            me,
+            to=wish.to,
+            confirmed=wish.confirmed,
+            name=wish.name.strip() or None,
+            query=wish.query,
+            cadence=wish.cadence,
+            at=wish.at,
+            timezone=wish.timezone,
+            budget=wish.budget,
             feed_names=tuple(wish.feeds),
         )
     )

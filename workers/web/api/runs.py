@@ -172,8 +172,14 @@ def list_failures(web: WebKit) -> Page[Failure]:
     return Page(
         items=[
             Failure(
-                signature=g.signature, kinds=sorted(g.kinds), dead=g.dead, trying=g.trying, first_at=g.first_at,
-                last_at=g.last_at, sample_id=g.sample_id, sample=g.sample,
+                signature=g.signature,
+                kinds=sorted(g.kinds),
+                dead=g.dead,
+                trying=g.trying,
+                first_at=g.first_at,
+                last_at=g.last_at,
+                sample_id=g.sample_id,
+                sample=g.sample,
             )
             for g in groups
         ],
@@ -193,9 +199,7 @@ def redrive_failures(web: WebKit, me: Doer, order: Redrive) -> Redriven:
 
 # -- deliveries ------------------------------------------------------------------------------------------------
 
-DeliveryState = Literal[
-    "", "planned", "sending", "accepted", "deferred", "failed", "suppressed", "expired", "unknown"
-]
+DeliveryState = Literal["", "planned", "sending", "accepted", "deferred", "failed", "suppressed", "expired", "unknown"]
 assert set(DELIVERY_STATES) <= set(DeliveryState.__args__)  # type: ignore[attr-defined]
 
 
@@ -215,7 +219,9 @@ def list_deliveries(
         papers = reports.papers_of(session, [edition.id or 0 for _, _, edition, _ in rows])
     return Page[Delivery](
         **page_of(
-            rows, limit, lambda row: _delivery(row[0], row[1].address, row[3].name, papers.get(row[0].edition_id, ())),
+            rows,
+            limit,
+            lambda row: _delivery(row[0], row[1].address, row[3].name, papers.get(row[0].edition_id, ())),
             lambda row: row[0].id,
         )
     )

@@ -186,5 +186,3 @@ def list_events(
         return EventOut(**event.model_dump(exclude={"paper_id"}), paper=key)
 
     return Page[EventOut](**page_of(rows, limit, shown, lambda row: row[0].id))
-
-

@@ -125,9 +125,7 @@ def _query_fields(request: Request) -> Sequence[Any]:
 
 def part(tag: str) -> APIRouter:
     """A router for one subject of the API."""
-    return APIRouter(
-        prefix="/api/v1", tags=[tag], dependencies=[Depends(no_unknown_query)], responses=PROBLEMS
-    )
+    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Depends(no_unknown_query)], responses=PROBLEMS)
 
 
 def page_of(rows: Sequence[R], limit: int, item: Callable[[R], Any], key: Callable[[R], int | None]) -> dict[str, Any]:
