@@ -112,7 +112,7 @@ app.command("replay", rich_help_panel=CONTENT, epilog=past.REPLAY_EPILOG)(past.r
 subscriptions.app.command("preview", epilog=rules.EPILOG)(rules.preview)
 app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=READERS)
 app.add_typer(editions.app, name="editions", rich_help_panel=READERS)
-deliveries.app.command("bounce", epilog=bounces.EPILOG)(bounces.bounce)
+deliveries.app.command("bounce", epilog=bounces.EPILOG.replace("bounces read", "deliveries bounce"))(bounces.bounce)
 bounces.app.command("read", epilog=bounces.EPILOG)(bounces.bounce)
 app.add_typer(deliveries.app, name="deliveries", rich_help_panel=READERS)
 app.add_typer(bounces.app, name="bounces", rich_help_panel=READERS)

@@ -378,15 +378,15 @@ def test_the_api_gives_one_paper_with_its_listings(site: Site) -> None:
 
 
 def test_the_api_refuses_what_it_cannot_use_in_json(site: Site) -> None:
-    for path, status in (("?q=(", 400), ("?sort=luck", 422), ("?day=soon", 422), ("?limit=0", 422)):
+    for path, status in (("?q=(", 422), ("?sort=luck", 422), ("?day=soon", 422), ("?limit=0", 422)):
         answer = site.get(f"/api/v1/papers{path}")
         assert answer.status_code == status
         assert answer.json()["detail"]
 
 
 def test_the_api_lists_feeds_with_their_state(site: Site) -> None:
-    (feed,) = site.get("/api/v1/feeds").json()
-    assert feed["name"] == "daily-papers"
+    feeds = {feed["name"]: feed for feed in site.get("/api/v1/feeds").json()["items"]}
+    feed = feeds["daily-papers"]
     assert feed["atom"] == "https://papers.example/feeds/daily-papers.atom"
 
 
