@@ -255,7 +255,7 @@ def test_without_a_password_only_this_machine_is_answered(
 ) -> None:
     site = Site(make_runtime(), client=client, base_url=base_url)
     assert site.get("/admin/login", headers=headers).status_code == status
-    assert site.get("/metrics", headers={**headers, "Accept": "text/plain"}).status_code in {401, 403}
+    assert site.get("/metrics", headers={**headers, "accept": "text/plain"}).status_code in {401, 403}
 
 
 def test_a_generated_password_is_kept_private_and_lets_its_owner_in(make_runtime: MakeRuntime, home: Path) -> None:
