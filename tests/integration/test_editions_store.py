@@ -27,7 +27,7 @@ def an_edition(rt: Runtime, period: str = "2026-11-25", subscription: int = 1) -
 
 def a_delivery(rt: Runtime, edition: int, subscriber: int = 1, **values: Any) -> int | None:
     row = {
-        "edition_id": edition, "subscriber_id": subscriber, "channel": "email", "state": "planned",
+        "edition_id": edition, "subscriber_id": subscriber, "channel": "email", "state": "planned", "parts": {},
         "message_id": f"<{edition}.{subscriber}@x.example>", "attempts": 0, "planned_at": rt.now(),
         "expires_at": rt.now() + timedelta(days=1), "updated_at": rt.now(),
     }  # fmt: skip

@@ -19,6 +19,8 @@ ACTS = {
     "editions send": ("edition.send", "subscription"),
     "feeds fetch": ("feed.fetch", "name"),
     "feeds import-opml": ("feed.import_opml", "file"),
+    "feeds mute": ("feed.mute", "names"),
+    "feeds unmute": ("feed.unmute", "names"),
     "feeds pause": ("feed.pause", "names"),
     "feeds remove": ("feed.remove", "names"),
     "feeds resume": ("feed.resume", "names"),
