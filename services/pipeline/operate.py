@@ -20,7 +20,7 @@ from services.pipeline.acts import acting, noting
 from services.pipeline.fetch import info
 from services.pipeline.subscribe import first_edition_at, subscribe
 from services.runtime import Runtime
-from services.storage import duplicates, feeds, folding, merges, service, subscribers, suppressions
+from services.storage import archive, duplicates, feeds, folding, merges, service, subscribers, suppressions
 from services.storage.tables import Duplicate, Feed, Paper, Slot, Subscriber, Subscription
 from services.upstreams import kinds
 
@@ -234,21 +234,31 @@ def decide_pair(rt: Runtime, actor: Actor, duplicate_id: int, state: str) -> lis
     return keys
 
 
-def merge_papers(rt: Runtime, actor: Actor, key: str, other: str) -> int:
-    """Merge two papers by their keys, flagged as similar or not; returns the number of the merge."""
-    with acting(rt, actor, "pair.merge", key) as (session, said):
-        kept = folding.merge(session, key, other, now=rt.now())
+def merge_papers(rt: Runtime, actor: Actor, one: str, other: str) -> tuple[int, list[str]]:
+    """Merge two papers by any of their names, flagged as similar or not.
+
+    Returns the number of the merge and the keys of the two as they were.
+    """
+    with acting(rt, actor, "pair.merge", one) as (session, said):
+        keys = _keys(session, rt, one, other)
+        kept = folding.merge(session, *keys, now=rt.now())
         session.flush()
         merge = merges.newest_of(session, kept)
-        said.before, said.after = {"papers": [key, other]}, {"merge": merge.id if merge else None}
-    return int(said.after["merge"] or 0)
+        said.before, said.after = {"papers": keys}, {"merge": merge.id if merge else None}
+    return int(said.after["merge"] or 0), keys
 
 
-def keep_apart(rt: Runtime, actor: Actor, key: str, other: str) -> None:
-    """Say by their keys that two papers are different, for good, flagged as similar or not."""
-    with acting(rt, actor, "pair.keep_apart", key) as (session, said):
-        said.after = {"papers": [key, other], "state": "different"}
-        duplicates.keep_apart(session, key, other, now=rt.now())
+def keep_apart(rt: Runtime, actor: Actor, one: str, other: str) -> list[str]:
+    """Say of two papers, by any of their names, that they are different, for good; returns their keys."""
+    with acting(rt, actor, "pair.keep_apart", one) as (session, said):
+        keys = _keys(session, rt, one, other)
+        said.after = {"papers": keys, "state": "different"}
+        duplicates.keep_apart(session, *keys, now=rt.now())
+    return keys
+
+
+def _keys(session: Session, rt: Runtime, *names: str) -> list[str]:
+    return [archive.get(session, name, now=rt.now()).key for name in names]
 
 
 def unmerge(rt: Runtime, actor: Actor, merge_id: int) -> int:

@@ -82,6 +82,18 @@ def test_a_pair_is_dismissed_for_good_and_two_papers_never_flagged_can_be_merged
     assert filled.json("papers", "duplicates", "--merge", "2611.90001", "2611.90003")["kept"] == "arxiv:2611.90001"
 
 
+def test_each_decision_is_one_line_of_the_audit(filled: Broadsheet) -> None:
+    number = filled.json("papers", "duplicates", "--merge", "2611.90001", "10.1234/lanterns")["merge"]
+    filled("papers", "unmerge", number, code=0)
+    filled("papers", "duplicates", "--dismiss", "2611.90001", "2611.90003", code=0)
+    filled("papers", "duplicates", "--dismiss", "2611.90001", "2611.99999", code=1)
+    filled("papers", "duplicates", code=0)
+    lines = [(line["act"], line["outcome"]) for line in filled.json("audit") if line["act"].startswith("pair.")]
+    assert lines == [
+        ("pair.keep_apart", "failed"), ("pair.keep_apart", "done"), ("pair.unmerge", "done"), ("pair.merge", "done"),
+    ]  # fmt: skip
+
+
 def test_what_cannot_be_done_is_refused_and_changes_nothing(filled: Broadsheet) -> None:
     refused: list[tuple[str, int]] = [
         ("duplicates --merge 2611.90001 2611.90001", 1),

@@ -24,8 +24,6 @@ ACTS = {
     "feeds pause": ("feed.pause", "names"),
     "feeds remove": ("feed.remove", "names"),
     "feeds resume": ("feed.resume", "names"),
-    "papers unmerge": ("pair.unmerge", "merge"),
-    "papers duplicates": ("pair.decide", "merge"),
     "runs retry": ("run.retry", "ids"),
     "subscriptions add": ("subscription.add", "to"),
     "subscriptions confirm": ("subscription.confirm", "subscription_id"),
@@ -35,14 +33,13 @@ ACTS = {
 }
 """Command → (act, the parameter that is its subject)."""
 
-ONLY_IF = {"papers duplicates": ("merge", "dismiss")}
-"""Commands that act only when one of these parameters is given."""
-
 BY_THEMSELVES = frozenset(
     {
         "bounces lift",
         "bounces suppress",
         "feeds add",
+        "papers duplicates",
+        "papers unmerge",
         "runs bundle",
         "tokens add",
         "tokens revoke",
@@ -102,8 +99,7 @@ def audited(rt: Runtime) -> Iterator[None]:
 
     path, given = asked.command, asked.given
     known = ACTS.get(path)
-    wanted = ONLY_IF.get(path)
-    if known is None or given.get("dry_run") or (wanted and not any(given.get(name) for name in wanted)):
+    if known is None or given.get("dry_run"):
         yield
         return
     from services.domain.errors import BroadsheetError

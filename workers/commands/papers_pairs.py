@@ -11,10 +11,6 @@ from workers.commands.options import Json, Limit, epilog
 from workers.commands.output import Column, emit_json, say, table, when
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sqlmodel import Session
-
     from services.storage.tables import Merge, Paper
 
 DEFAULT_LIMIT = 20
@@ -102,21 +98,12 @@ def _list(state: str, limit: int | None, as_json: bool) -> None:
         say(f"One paper: broadsheet papers duplicates --merge {first[0]['key']} {first[1]['key']}   (else --dismiss)")
 
 
-def _keys(session: Session, now: datetime, *written: str) -> tuple[str, ...]:
-    """The keys of papers named in any spelling."""
-    from services.storage import archive
-
-    return tuple(archive.get(session, one, now=now).key for one in written)
-
-
 def _merge(one: str, other: str, *, as_json: bool) -> None:
     from services.pipeline import operate
     from services.storage import merges
 
     with opened() as rt:
-        with rt.reading() as session:
-            keys = _keys(session, rt.now(), one, other)
-        number = operate.merge_papers(rt, me(), keys[0], keys[1])
+        number, keys = operate.merge_papers(rt, me(), one, other)
         with rt.reading() as session:
             rows = merges.page(session, before=number + 1, limit=1)
             kept = rows[0][1].key if rows and rows[0][1] else keys[0]
@@ -131,11 +118,9 @@ def _dismiss(one: str, other: str, *, as_json: bool) -> None:
     from services.pipeline import operate
 
     with opened() as rt:
-        with rt.reading() as session:
-            keys = _keys(session, rt.now(), one, other)
-        operate.keep_apart(rt, me(), keys[0], keys[1])
+        keys = operate.keep_apart(rt, me(), one, other)
     if as_json:
-        emit_json({"different": list(keys)})
+        emit_json({"different": keys})
     else:
         say(f"{keys[0]} and {keys[1]} stay two papers, also when an entry names both.")
 
