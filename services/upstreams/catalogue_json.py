@@ -1,21 +1,23 @@
-"""JSON of scholarly catalogues, read with caution: what has the wrong type is not there.
-
-The four catalogues name the same things differently; how a name, an ORCID or a venue is cleaned is the same for all.
+"""What scholarly catalogues have in common. They name the same things differently; how a list of works is found and put
+into the order asked, and how a name, an ORCID or a venue is cleaned, is the same for all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from services.domain.errors import MalformedDocument
 from services.domain.identifiers import Identifier, parse_arxiv, parse_doi
-from services.domain.papers import AuthorData
+from services.domain.lookups import AskedPaper
+from services.domain.papers import AuthorData, PaperData
 from services.domain.text import clean
+from services.upstreams.documents import json_type, load_json
+from services.upstreams.json_values import as_list, as_text, inside
 
 MAX_AUTHORS = 4_000
 """Authors of one paper that are read: collaborations of 3,000 exist."""
-MOST_CITATIONS = 2**31 - 1
 
 _ORCID = re.compile(r"(?:https?://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])/?", re.I)
 _ROR = re.compile(r"https?://ror\.org/(0[a-z0-9]{8})/?", re.I)
@@ -24,34 +26,26 @@ _PREPRINT_SERVERS = re.compile(
 )
 
 
-def an_object(value: object) -> Mapping[str, Any]:
-    """The object `value` is, or an empty one."""
-    return value if isinstance(value, dict) else {}
+def listed(body: bytes, *names: str, expected: str) -> list[Any]:
+    """The array that lies under these names in a body; `MalformedDocument` when there is none."""
+    found = inside(load_json(body, expected=expected), *names)
+    if not isinstance(found, list):
+        raise MalformedDocument(f"expected {expected} under '{'.'.join(names)}', found {json_type(found)}")
+    return found
 
 
-def a_list(value: object) -> list[Any]:
-    """The array `value` is, or an empty one."""
-    return value if isinstance(value, list) else []
-
-
-def words(value: object, limit: int = 500) -> str | None:
-    """Clean text, or nothing."""
-    return (clean(value, limit=limit) or None) if isinstance(value, str) else None
+def in_order(asked: Sequence[AskedPaper], works: Mapping[Identifier, PaperData]) -> list[PaperData | None]:
+    """For each paper asked what is known under the first of its names that is, or `None`."""
+    return [next((works[name] for name in paper.identifiers if name in works), None) for paper in asked]
 
 
 def first_words(value: object, limit: int = 500) -> str | None:
     """The first text of an array (or the text itself), for catalogues that give a list of titles."""
     for one in value if isinstance(value, list) else [value]:
-        found = words(one, limit)
+        found = as_text(one, limit)
         if found:
             return found
     return None
-
-
-def count_of(value: object) -> int | None:
-    """A number of citations."""
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_CITATIONS
-    return value if good else None  # type: ignore[return-value]
 
 
 def orcid_of(value: object) -> str | None:
@@ -81,13 +75,23 @@ def venue_of(value: object) -> str | None:
 
 def author(name: object, *, places: object = (), orcid: object = None, ror: object = None) -> AuthorData | None:
     """An author by name, with the organisations they wrote for, in order and each once."""
-    said = words(name, 300)
+    said = as_text(name, 300)
     if not said:
         return None
-    where = dict.fromkeys(place for one in a_list(places) if (place := words(one, 200)))
+    where = dict.fromkeys(place for one in as_list(places) if (place := as_text(one, 200)))
     return AuthorData(
         name=said, affiliation=clean("; ".join(where), limit=500) or None, orcid=orcid_of(orcid), ror=ror_of(ror)
     )
+
+
+def authors_of(value: object, read: Callable[[Any], AuthorData | None]) -> tuple[AuthorData, ...]:
+    """The authors of an array, each read by `read`; those without a name are left out."""
+    return tuple(one for item in as_list(value)[:MAX_AUTHORS] if (one := read(item)) is not None)
+
+
+def year_of(value: object) -> int | None:
+    """A year in which a paper can have appeared."""
+    return value if isinstance(value, int) and 1900 < value < 2100 else None
 
 
 def doi_identifier(value: object) -> Identifier | None:

@@ -13,23 +13,21 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from services.domain.errors import MalformedDocument
 from services.domain.lookups import Access, AskedPaper, LookupRequest
 from services.domain.papers import AuthorData, PaperData
 from services.domain.text import clean_html
 from services.upstreams.catalogue_json import (
-    MAX_AUTHORS,
-    a_list,
-    an_object,
     author,
-    count_of,
+    authors_of,
     doi_identifier,
     first_words,
+    in_order,
+    listed,
     present,
     venue_of,
-    words,
+    year_of,
 )
-from services.upstreams.documents import json_type, load_json
+from services.upstreams.json_values import as_count, as_list, as_object, as_text
 
 NAME = "crossref"
 BATCH = 40
@@ -49,48 +47,42 @@ def request(asked: Sequence[AskedPaper], access: Access) -> LookupRequest:
 
 def parse(body: bytes, asked: Sequence[AskedPaper]) -> list[PaperData | None]:
     """One answer for each paper asked, in their order; `None` for those not known."""
-    found = load_json(body, expected="a list of works")
-    items = an_object(an_object(found).get("message")).get("items")
-    if not isinstance(items, list):
-        raise MalformedDocument(f"expected a list of works under 'message.items', found {json_type(items)}")
+    items = listed(body, "message", "items", expected="a list of works")
     works = {paper.identifiers[0]: paper for item in items if (paper := read_work(item)) is not None}
-    return [
-        next((works[name] for name in paper.identifiers if name in works), None) for paper in asked
-    ]  # fmt: skip
+    return in_order(asked, works)
 
 
 def read_work(item: object) -> PaperData | None:
     """One work as a paper, its own DOI first; `None` without DOI or title."""
-    work = an_object(item)
+    work = as_object(item)
     own = doi_identifier(work.get("DOI"))
-    title = first_words([clean_html(one) for one in a_list(work.get("title")) if isinstance(one, str)], 2_000)
+    title = first_words([clean_html(one) for one in as_list(work.get("title")) if isinstance(one, str)], 2_000)
     if own is None or not title:
         return None
-    relations = an_object(work.get("relation"))
+    relations = as_object(work.get("relation"))
     others = [
-        doi_identifier(an_object(one).get("id"))
+        doi_identifier(as_object(one).get("id"))
         for kind in SAME_WORK
-        for one in a_list(relations.get(kind))[:10]
-        if an_object(one).get("id-type") == "doi"
+        for one in as_list(relations.get(kind))[:10]
+        if as_object(one).get("id-type") == "doi"
     ]
     abstract = work.get("abstract")
-    people = (_author(an_object(one)) for one in a_list(work.get("author"))[:MAX_AUTHORS])
     return PaperData(
         identifiers=present(own, *others),
         title=title,
         abstract=clean_html(abstract) or None if isinstance(abstract, str) else None,
-        authors=tuple(one for one in people if one is not None),
+        authors=authors_of(work.get("author"), lambda one: _author(as_object(one))),
         journal_ref=_venue(work),
-        citations=count_of(work.get("is-referenced-by-count")),
+        citations=as_count(work.get("is-referenced-by-count")),
         withdrawn=True if _retracted(work) else None,
     )
 
 
 def _author(person: Any) -> AuthorData | None:
-    parts = [part for key in ("given", "family", "suffix") if (part := words(person.get(key), 150))]
+    parts = [part for key in ("given", "family", "suffix") if (part := as_text(person.get(key), 150))]
     return author(
         " ".join(parts) or person.get("name"),
-        places=[an_object(one).get("name") for one in a_list(person.get("affiliation"))],
+        places=[as_object(one).get("name") for one in as_list(person.get("affiliation"))],
         orcid=person.get("ORCID"),
     )
 
@@ -102,14 +94,13 @@ def _venue(work: Any) -> str | None:
     name = venue_of(work.get("container-title"))
     if name is None:
         return None
-    volume, issue = words(work.get("volume"), 30), words(work.get("issue"), 30)
+    volume, issue = as_text(work.get("volume"), 30), as_text(work.get("issue"), 30)
     place = f" {volume}" + (f"({issue})" if issue else "") if volume else ""
-    dates = a_list(an_object(work.get("published") or work.get("issued")).get("date-parts"))
-    year = a_list(dates[0])[:1] if dates else []
-    known = bool(year) and isinstance(year[0], int) and 1900 < year[0] < 2100
-    return f"{name}{place}, {year[0]}" if known else f"{name}{place}"
+    dates = as_list(as_object(work.get("published") or work.get("issued")).get("date-parts"))
+    year = next(map(year_of, as_list(dates[0])), None) if dates else None
+    return f"{name}{place}, {year}" if year else f"{name}{place}"
 
 
 def _retracted(work: Any) -> bool:
     """Whether a notice of retraction was registered for it. (`update-to` stands in the notice itself.)"""
-    return any(an_object(one).get("type") in RETRACTIONS for one in a_list(work.get("updated-by")))
+    return any(as_object(one).get("type") in RETRACTIONS for one in as_list(work.get("updated-by")))

@@ -15,8 +15,8 @@ import re
 from services.domain.errors import MalformedDocument
 from services.domain.repos import AskedRepo, RepoData
 from services.domain.text import safe_url
+from services.upstreams.json_values import as_count, as_text, as_texts, as_time, read_json
 from services.upstreams.repo_requests import RepoHost
-from services.upstreams.repo_values import as_count, as_text, as_texts, as_time, read_json
 
 INTERVAL_S = 1.0
 

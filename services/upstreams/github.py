@@ -27,8 +27,8 @@ from services.domain.text import clean
 from services.upstreams.github_answers import is_slug, parse_graphql, parse_rest, quota_of_query
 from services.upstreams.headers import parse_quota
 from services.upstreams.http import Fetched, HttpClient, NotModified, Validators
+from services.upstreams.json_values import as_list, inside, read_json
 from services.upstreams.repo_requests import RATE_LIMITED, RepoHost, ask_each, failed, found, not_a_name, utc_now
-from services.upstreams.repo_values import as_list, inside, read_json
 
 BATCH = 50
 """Repositories in one GraphQL query; larger ones ran into RESOURCE_LIMITS_EXCEEDED."""

@@ -11,7 +11,7 @@ from services.domain.errors import MalformedDocument
 from services.domain.mentions import find_mentions
 from services.domain.repos import Quota, ReleaseData, RepoData
 from services.domain.text import safe_url
-from services.upstreams.repo_values import as_count, as_text, as_texts, as_time, inside, read_json
+from services.upstreams.json_values import as_count, as_text, as_texts, as_time, inside, read_json
 
 _SLUG = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}")
 

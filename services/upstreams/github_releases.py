@@ -16,7 +16,7 @@ from services.domain.repos import ReleaseData
 from services.domain.text import clean, safe_url
 from services.upstreams.documents import load_xml
 from services.upstreams.github_answers import is_slug
-from services.upstreams.repo_values import as_time
+from services.upstreams.json_values import as_time
 
 GATE = "github.com"
 INTERVAL_S = 1.0

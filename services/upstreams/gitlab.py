@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from services.domain.errors import MalformedDocument
 from services.domain.repos import AskedRepo, RepoData
+from services.upstreams.json_values import as_count, as_text, as_texts, as_time, inside, read_json
 from services.upstreams.repo_requests import RepoHost
-from services.upstreams.repo_values import as_count, as_text, as_texts, as_time, inside, read_json
 
 INTERVAL_S = 0.5
 

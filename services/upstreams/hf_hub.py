@@ -17,8 +17,8 @@ from typing import Any
 from services.domain.errors import MalformedDocument
 from services.domain.identifiers import parse_arxiv
 from services.domain.repos import HUB, AskedRepo, RepoData
+from services.upstreams.json_values import as_count, as_list, as_text, as_time, inside, read_json
 from services.upstreams.repo_requests import GONE, RepoHost
-from services.upstreams.repo_values import as_count, as_list, as_text, as_time, inside, read_json
 
 GATE = HUB
 """The same as that of Daily Papers: one allowance for all of the API."""

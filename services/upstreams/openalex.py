@@ -12,23 +12,20 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from services.domain.errors import MalformedDocument
 from services.domain.identifiers import Identifier, identifiers_from_url
 from services.domain.lookups import Access, AskedPaper, LookupRequest
 from services.domain.papers import AuthorData, PaperData
 from services.upstreams.catalogue_json import (
-    MAX_AUTHORS,
-    a_list,
-    an_object,
     author,
-    count_of,
+    authors_of,
     digits_identifier,
     doi_identifier,
+    listed,
     present,
     venue_of,
-    words,
+    year_of,
 )
-from services.upstreams.documents import json_type, load_json
+from services.upstreams.json_values import as_count, as_list, as_object, as_text, inside
 
 NAME = "openalex"
 BATCH = 50
@@ -49,13 +46,9 @@ def request(asked: Sequence[AskedPaper], access: Access) -> LookupRequest:
 
 def parse(body: bytes, asked: Sequence[AskedPaper]) -> list[PaperData | None]:
     """One answer for each paper asked, in their order; `None` for those not known."""
-    found = load_json(body, expected="a list of works")
-    results = an_object(found).get("results")
-    if not isinstance(results, list):
-        raise MalformedDocument(f"expected a list of works under 'results', found {json_type(results)}")
     works: dict[Identifier, PaperData] = {}
-    for item in results:
-        work = an_object(item)
+    for item in listed(body, "results", expected="a list of works"):
+        work = as_object(item)
         paper = _paper(work)
         if paper is None:
             continue
@@ -71,11 +64,10 @@ def _answer(paper: AskedPaper, works: dict[Identifier, PaperData]) -> PaperData 
 
 
 def _paper(work: Any) -> PaperData | None:
-    title = words(work.get("title"), 2_000)
+    title = as_text(work.get("title"), 2_000)
     if not title:
         return None
-    ids = an_object(work.get("ids"))
-    people = (_author(an_object(one)) for one in a_list(work.get("authorships"))[:MAX_AUTHORS])
+    ids = as_object(work.get("ids"))
     return PaperData(
         identifiers=present(
             doi_identifier(work.get("doi")),
@@ -83,41 +75,41 @@ def _paper(work: Any) -> PaperData | None:
             digits_identifier("pmcid", ids.get("pmcid")),
         ),
         title=title,
-        authors=tuple(one for one in people if one is not None),
+        authors=authors_of(work.get("authorships"), lambda one: _author(as_object(one))),
         journal_ref=_venue(work),
-        citations=count_of(work.get("cited_by_count")),
+        citations=as_count(work.get("cited_by_count")),
         withdrawn=True if work.get("is_retracted") is True else None,
     )
 
 
 def _author(authorship: Any) -> AuthorData | None:
-    person = an_object(authorship.get("author"))
-    places = [an_object(one) for one in a_list(authorship.get("institutions"))]
+    person = as_object(authorship.get("author"))
+    places = [as_object(one) for one in as_list(authorship.get("institutions"))]
     return author(
         person.get("display_name"),
-        places=[place.get("display_name") for place in places] or a_list(authorship.get("raw_affiliation_strings")),
+        places=[place.get("display_name") for place in places] or as_list(authorship.get("raw_affiliation_strings")),
         orcid=person.get("orcid"),
         ror=places[0].get("ror") if places else None,
     )
 
 
 def _venue(work: Any) -> str | None:
-    source = an_object(an_object(work.get("primary_location")).get("source"))
+    source = as_object(as_object(work.get("primary_location")).get("source"))
     if source.get("type") == "repository":
         return None
     name = venue_of(source.get("display_name"))
     if name is None:
         return None
-    volume, year = words(an_object(work.get("biblio")).get("volume"), 30), work.get("publication_year")
+    volume, year = as_text(inside(work, "biblio", "volume"), 30), year_of(work.get("publication_year"))
     name += f" {volume}" if volume else ""
-    return f"{name}, {year}" if isinstance(year, int) and 1900 < year < 2100 else name
+    return f"{name}, {year}" if year else name
 
 
 def _places(work: Any) -> tuple[Identifier, ...]:
     """The papers that a work's other locations are, such as the preprint it merges."""
     found: list[Identifier] = []
-    for place in a_list(work.get("locations"))[:20]:
-        address = an_object(place).get("landing_page_url")
+    for place in as_list(work.get("locations"))[:20]:
+        address = as_object(place).get("landing_page_url")
         if isinstance(address, str):
             found += [one for one in identifiers_from_url(address) if one.scheme in SCHEMES]
     return tuple(found)

@@ -13,12 +13,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from services.domain.errors import MalformedDocument, UpstreamRejected
+from services.domain.errors import UpstreamRejected
 from services.domain.identifiers import Identifier
 from services.domain.lookups import Access, AskedPaper, LookupRequest
 from services.domain.papers import PaperData
-from services.upstreams.catalogue_json import MAX_AUTHORS, a_list, an_object, author, present, words
-from services.upstreams.documents import json_type, load_json
+from services.upstreams.catalogue_json import author, authors_of, in_order, listed, present
+from services.upstreams.documents import load_json
+from services.upstreams.json_values import as_object, as_text
 
 NAME = "openreview"
 BATCH = 50
@@ -35,7 +36,7 @@ def login(access: Access) -> LookupRequest:
 
 def read_token(body: bytes) -> str:
     """The token of an answer to `login`. Raises `UpstreamRejected` when there is none in it."""
-    token = an_object(load_json(body, expected="a token")).get("token")
+    token = as_object(load_json(body, expected="a token")).get("token")
     if not isinstance(token, str) or not re.fullmatch(r"[\w.~+/=-]{8,4000}", token):
         raise UpstreamRejected("OpenReview gave no token; check BROADSHEET_OPENREVIEW_USER and …_PASSWORD")
     return token
@@ -52,27 +53,21 @@ def request(asked: Sequence[AskedPaper], access: Access) -> LookupRequest:
 
 def parse(body: bytes, asked: Sequence[AskedPaper]) -> list[PaperData | None]:
     """One answer for each paper asked, in their order; `None` for those not known."""
-    found = load_json(body, expected="a list of notes")
-    notes = an_object(found).get("notes")
-    if not isinstance(notes, list):
-        raise MalformedDocument(f"expected a list of notes under 'notes', found {json_type(notes)}")
-    papers = {paper.identifiers[0]: paper for note in notes if (paper := _paper(an_object(note))) is not None}
-    return [
-        next((papers[name] for name in paper.identifiers if name in papers), None) for paper in asked
-    ]  # fmt: skip
+    notes = listed(body, "notes", expected="a list of notes")
+    papers = {paper.identifiers[0]: paper for note in notes if (paper := _paper(as_object(note))) is not None}
+    return in_order(asked, papers)
 
 
 def _paper(note: Any) -> PaperData | None:
-    content = an_object(note.get("content"))
-    forum, title = words(note.get("forum") or note.get("id"), 60), words(_value(content, "title"), 2_000)
+    content = as_object(note.get("content"))
+    forum, title = as_text(note.get("forum") or note.get("id"), 60), as_text(_value(content, "title"), 2_000)
     if not forum or not title:
         return None
-    people = (author(name) for name in a_list(_value(content, "authors"))[:MAX_AUTHORS])
     return PaperData(
         identifiers=present(Identifier("openreview", forum)),
         title=title,
-        abstract=words(_value(content, "abstract"), 20_000),
-        authors=tuple(one for one in people if one is not None),
+        abstract=as_text(_value(content, "abstract"), 20_000),
+        authors=authors_of(_value(content, "authors"), author),
         journal_ref=_venue(content),
     )
 
@@ -84,7 +79,7 @@ def _value(content: Any, name: str) -> object:
 
 def _venue(content: Any) -> str | None:
     """The venue that took it: `ICLR 2027 oral`. To be withdrawn from one, or rejected, says nothing of the paper."""
-    venue, venue_id = words(_value(content, "venue"), 200), words(_value(content, "venueid"), 200)
+    venue, venue_id = as_text(_value(content, "venue"), 200), as_text(_value(content, "venueid"), 200)
     if not venue or _OPEN.search(venue) or _OPEN.search((venue_id or "").rpartition("/")[2].replace("_", " ")):
         return None
     return venue

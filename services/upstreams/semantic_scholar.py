@@ -15,18 +15,16 @@ from services.domain.errors import MalformedDocument
 from services.domain.lookups import Access, AskedPaper, LookupRequest
 from services.domain.papers import PaperData
 from services.upstreams.catalogue_json import (
-    MAX_AUTHORS,
-    a_list,
-    an_object,
     author,
-    count_of,
+    authors_of,
     digits_identifier,
     doi_identifier,
     present,
     venue_of,
-    words,
+    year_of,
 )
 from services.upstreams.documents import json_type, load_json
+from services.upstreams.json_values import as_count, as_object, as_text
 
 NAME = "semantic_scholar"
 BATCH = 500
@@ -64,13 +62,12 @@ def parse(body: bytes, asked: Sequence[AskedPaper]) -> list[PaperData | None]:
 
 
 def _paper(item: Any) -> PaperData | None:
-    record = an_object(item)
-    title = words(record.get("title"), 2_000)
+    record = as_object(item)
+    title = as_text(record.get("title"), 2_000)
     if not title:
         return None
-    names = an_object(record.get("externalIds"))
+    names = as_object(record.get("externalIds"))
     arxiv = names.get("ArXiv")
-    people = (author(an_object(one).get("name")) for one in a_list(record.get("authors"))[:MAX_AUTHORS])
     return PaperData(
         identifiers=present(
             doi_identifier(f"10.48550/arXiv.{arxiv}") if isinstance(arxiv, str) else None,
@@ -80,22 +77,21 @@ def _paper(item: Any) -> PaperData | None:
             digits_identifier("s2", names.get("CorpusId")),
         ),
         title=title,
-        abstract=words(record.get("abstract"), 20_000),
-        authors=tuple(one for one in people if one is not None),
+        abstract=as_text(record.get("abstract"), 20_000),
+        authors=authors_of(record.get("authors"), lambda one: author(as_object(one).get("name"))),
         journal_ref=_venue(record),
-        citations=count_of(record.get("citationCount")),
+        citations=as_count(record.get("citationCount")),
     )
 
 
 def _venue(record: Any) -> str | None:
     """Where it appeared, with the year, as authors write it: `Journal of Tides 12, 2026`."""
-    journal = an_object(record.get("journal"))
-    name = venue_of(record.get("venue")) or venue_of(an_object(record.get("publicationVenue")).get("name"))
+    journal = as_object(record.get("journal"))
+    name = venue_of(record.get("venue")) or venue_of(as_object(record.get("publicationVenue")).get("name"))
     name = name or venue_of(journal.get("name"))
     if name is None:
         return None
-    volume, year = words(journal.get("volume"), 30), record.get("year")
+    volume, year = as_text(journal.get("volume"), 30), year_of(record.get("year"))
     # Semantic Scholar puts `abs/2611.00001` where a preprint would have a volume.
     name += f" {volume}" if volume and not volume.startswith("abs/") else ""
-    known = isinstance(year, int) and 1900 < year < 2100 and str(year) not in name
-    return f"{name}, {year}" if known else name
+    return f"{name}, {year}" if year and str(year) not in name else name

@@ -1,8 +1,9 @@
-"""Values in hosts' JSON answers about repositories. Pure; of a value of another kind nothing is known."""
+"""Values in JSON answers, read with caution. Pure; of a value of another kind nothing is known."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,11 @@ def inside(value: object, *names: str) -> Any:
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+def as_object(value: object) -> Mapping[str, Any]:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def as_list(value: object) -> list[Any]:
