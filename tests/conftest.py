@@ -26,6 +26,11 @@ OURS = (f"{PREFIX}TEST_", f"{PREFIX}CORPORA")
 MakeRuntime = Callable[..., Runtime]
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes do not name a case: packed ones hold the time, and processes that share the tests must agree on names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
     """No setting of the person who runs the tests leaks into them."""
