@@ -18,7 +18,7 @@ from services.domain.users import Actor
 from services.pipeline import schedule, send
 from services.pipeline.acts import acting, noting
 from services.pipeline.fetch import info
-from services.pipeline.subscribe import first_edition_at, subscribe
+from services.pipeline.subscribe import first_edition_at, pausing, resuming, subscribe
 from services.runtime import Runtime
 from services.storage import archive, duplicates, feeds, folding, merges, service, subscribers, suppressions
 from services.storage.tables import Duplicate, Feed, Paper, Slot, Subscriber, Subscription
@@ -134,23 +134,16 @@ def add_subscription(rt: Runtime, actor: Actor, *, to: str, confirmed: bool = Fa
 
 def pause_subscription(rt: Runtime, actor: Actor, subscription_id: int, *, until: date | None = None) -> Pair:
     """Send nothing for a while; what is missed is gathered for the edition after the pause."""
-
-    def values(*_: object) -> dict[str, Any]:
-        if until is not None and until <= rt.now().date():
-            raise InvalidInput(f"{until} is not in the future")
-        return {"state": "active" if until else "paused", "paused_until": until}
-
-    return _change_subscription(rt, actor, "subscription.pause", subscription_id, values)
+    return _change_subscription(
+        rt, actor, "subscription.pause", subscription_id, lambda _, s, __: pausing(s, until, rt.now())
+    )
 
 
 def resume_subscription(rt: Runtime, actor: Actor, subscription_id: int) -> Pair:
     """End a pause: the next edition comes at its usual hour."""
-
-    def values(_: Session, s: Subscription, __: Subscriber) -> dict[str, Any]:
-        following = first_edition_at(rt.now(), s.cadence, s.at, s.timezone)
-        return {"state": "active", "paused_until": None, "next_edition_at": following}
-
-    return _change_subscription(rt, actor, "subscription.resume", subscription_id, values)
+    return _change_subscription(
+        rt, actor, "subscription.resume", subscription_id, lambda _, s, __: resuming(s, rt.now())
+    )
 
 
 def confirm_subscription(rt: Runtime, actor: Actor, subscription_id: int) -> Pair:

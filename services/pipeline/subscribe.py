@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -86,6 +86,26 @@ def subscribe(
 def first_edition_at(now: datetime, cadence: str, at: str, timezone: str) -> datetime:
     """The first hour of delivery after now."""
     return next_edition_at(cadence=cadence, at=at, timezone=timezone, after=now)
+
+
+def pausing(subscription: Subscription, until: date | None, now: datetime) -> dict[str, Any]:
+    """What a pause changes: until that day, or until it is ended. `InvalidInput` for a day that is not to come."""
+    _must_be_there(subscription)
+    if until is not None and until <= now.date():
+        raise InvalidInput(f"{until} is not in the future")
+    return {"state": "active" if until else "paused", "paused_until": until}
+
+
+def resuming(subscription: Subscription, now: datetime) -> dict[str, Any]:
+    """What the end of a pause changes: the next edition comes at its usual hour."""
+    _must_be_there(subscription)
+    following = first_edition_at(now, subscription.cadence, subscription.at, subscription.timezone)
+    return {"state": "active", "paused_until": None, "next_edition_at": following}
+
+
+def _must_be_there(subscription: Subscription) -> None:
+    if subscription.state == "removed":
+        raise InvalidInput(f"subscription {subscription.id} was removed; add it again")
 
 
 def sync_catalogue(rt: Runtime, session: Session, catalogue: Catalogue) -> None:

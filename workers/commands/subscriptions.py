@@ -269,36 +269,18 @@ def pause_subscription(
     as_json: Json = False,
 ) -> None:
     """Send nothing for a while; what is missed is gathered for the edition after the pause."""
-    from services.domain.errors import InvalidInput
+    from services.pipeline.subscribe import pausing
 
-    def values(rt: Runtime, _: Session, subscription: Subscription, __: Subscriber) -> dict[str, Any]:
-        if subscription.state == "removed":
-            raise InvalidInput(f"subscription {subscription_id} was removed; add it again")
-        if until is None:
-            return {"state": "paused", "paused_until": None}
-        if until <= rt.now().date():
-            raise InvalidInput(f"{until} is not in the future")
-        return {"state": "active", "paused_until": until}
-
-    _update(subscription_id, as_json, f"paused{f' until {until}' if until else ''}", values)
+    words = f"paused{f' until {until}' if until else ''}"
+    _update(subscription_id, as_json, words, lambda rt, _, s, __: pausing(s, until, rt.now()))
 
 
 @app.command("resume", epilog=epilog("broadsheet subscriptions resume 3"))
 def resume_subscription(subscription_id: Id, as_json: Json = False) -> None:
     """End a pause: the next edition comes at its usual hour, with the best of what was missed."""
-    from services.domain.errors import InvalidInput
-    from services.pipeline.subscribe import first_edition_at
+    from services.pipeline.subscribe import resuming
 
-    def values(rt: Runtime, _: Session, s: Subscription, __: Subscriber) -> dict[str, Any]:
-        if s.state == "removed":
-            raise InvalidInput(f"subscription {subscription_id} was removed; add it again")
-        return {
-            "state": "active",
-            "paused_until": None,
-            "next_edition_at": first_edition_at(rt.now(), s.cadence, s.at, s.timezone),
-        }
-
-    _update(subscription_id, as_json, "resumed", values)
+    _update(subscription_id, as_json, "resumed", lambda rt, _, s, __: resuming(s, rt.now()))
 
 
 @app.command("confirm", epilog=epilog("broadsheet subscriptions confirm 3"))
