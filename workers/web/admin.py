@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
@@ -28,6 +29,8 @@ from workers.web.look import calendar, look
 router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 50
+
+R = TypeVar("R")
 
 SAID = {
     "fetching": "{about} is being fetched.",
@@ -71,6 +74,11 @@ def back(to: str, said: str, about: str) -> Response:
     return RedirectResponse(f"{to}?{urlencode({'said': said, 'about': about})}", 303, {"Cache-Control": "no-store"})
 
 
+def more_after(found: Sequence[R], id_of_row: Callable[[R], int | None]) -> int | None:
+    """Where the next page begins, for rows of which one more than a page was asked for; `None` on the last."""
+    return id_of_row(found[PER_PAGE - 1]) if len(found) > PER_PAGE else None
+
+
 # -- pages -----------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +113,7 @@ def run_list(
     }  # fmt: skip
     with web.rt.reading() as rows:
         found = reports.runs(rows, **chosen, before=id_of(before), limit=PER_PAGE + 1)
-    more = found[PER_PAGE - 1].id if len(found) > PER_PAGE else None
+    more = more_after(found, lambda row: row.id)
     kept = urlencode({name: value for name, value in chosen.items() if value})
     return desk(
         request, web, "runs.html", who, runs=found[:PER_PAGE], chosen=chosen, states=STATES, stages=STAGES,
@@ -161,7 +169,7 @@ def delivery_list(
             rows, states=[state] if state else [], channel=channel, before=id_of(before), limit=PER_PAGE + 1
         )
         papers = reports.papers_of(rows, [edition.id or 0 for _, _, edition, _ in found])
-    more = found[PER_PAGE - 1][0].id if len(found) > PER_PAGE else None
+    more = more_after(found, lambda row: row[0].id)
     kept = urlencode({name: value for name, value in (("state", state), ("channel", channel)) if value})
     return desk(
         request, web, "deliveries.html", who, rows=found[:PER_PAGE], papers=papers, state=state, channel=channel,

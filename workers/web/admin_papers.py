@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from services.pipeline import operate
 from services.storage import duplicates, merges
-from workers.web.admin import PER_PAGE, back, desk, id_of, known_id
+from workers.web.admin import PER_PAGE, back, desk, id_of, known_id, more_after
 from workers.web.auth import Act, Doer, Known
 from workers.web.kit import WebKit
 
@@ -22,7 +22,7 @@ def pair_list(request: Request, web: WebKit, who: Known, state: str = "open", be
     state = state if state in STATES else "open"
     with web.rt.reading() as session:
         rows = duplicates.page(session, state=state, before=id_of(before), limit=PER_PAGE + 1)
-    more = rows[PER_PAGE - 1][0].id if len(rows) > PER_PAGE else None
+    more = more_after(rows, lambda row: row[0].id)
     return desk(
         request, web, "duplicates.html", who, rows=rows[:PER_PAGE], state=state, states=STATES, first=not before,
         more=f"/admin/duplicates?state={state}&before={more}" if more else "",
@@ -34,7 +34,7 @@ def merge_list(request: Request, web: WebKit, who: Known, before: str = "") -> R
     """What was merged into what, and why; newest first."""
     with web.rt.reading() as session:
         rows = merges.page(session, before=id_of(before), limit=PER_PAGE + 1)
-    more = rows[PER_PAGE - 1][0].id if len(rows) > PER_PAGE else None
+    more = more_after(rows, lambda row: row[0].id)
     return desk(
         request, web, "merges.html", who, rows=rows[:PER_PAGE], title_of=merges.merged_title,
         can_be_undone=merges.can_be_undone, first=not before, more=f"/admin/merges?before={more}" if more else "",

@@ -12,7 +12,7 @@ from services.domain.text import clean
 from services.domain.users import ADMIN, ROLES, SCOPES
 from services.pipeline import accounts
 from services.storage import audit, users
-from workers.web.admin import PER_PAGE, back, desk, id_of
+from workers.web.admin import PER_PAGE, back, desk, id_of, more_after
 from workers.web.auth import Act, Doer, Known, Who
 from workers.web.kit import Web, WebKit
 
@@ -113,7 +113,7 @@ def audit_list(
             session, who=chosen["by"], act=chosen["act"], origin=chosen["origin"], outcome=chosen["outcome"],
             text=chosen["text"], before=id_of(before), limit=PER_PAGE + 1,
         )  # fmt: skip
-    more = found[PER_PAGE - 1].id if len(found) > PER_PAGE else None
+    more = more_after(found, lambda row: row.id)
     kept = urlencode({name: value for name, value in chosen.items() if value})
     return desk(
         request, web, "audit.html", who, rows=found[:PER_PAGE], chosen=chosen, origins=audit.ORIGINS,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from services.domain.errors import InvalidInput
 from services.pipeline import operate
 from services.storage import feeds, reports, service, subscribers, suppressions
-from workers.web.admin import PER_PAGE, back, desk, id_of, known_id
+from workers.web.admin import PER_PAGE, back, desk, id_of, known_id, more_after
 from workers.web.auth import Act, Doer, Known
 from workers.web.kit import WebKit, parse_day
 
@@ -65,7 +65,7 @@ def subscription_list(request: Request, web: WebKit, who: Known, text: str = "",
     with web.rt.reading() as session:
         rows = subscribers.page(session, text=text.strip()[:200], before=id_of(before), limit=PER_PAGE + 1)
         blocked = len(suppressions.list_all(session))
-    more = rows[PER_PAGE - 1][0].id if len(rows) > PER_PAGE else None
+    more = more_after(rows, lambda row: row[0].id)
     return desk(
         request, web, "subscriptions.html", who, rows=rows[:PER_PAGE], text=text.strip()[:200], more=more,
         first=not before, blocked=blocked,
