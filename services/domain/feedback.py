@@ -24,7 +24,6 @@ OPPOSITE = {"more": "less", "less": "more", "save": "less"}
 LONGEST_SNOOZE = timedelta(days=366)
 
 _MUTES = {"author": 'author:"{}"', "feed": 'feed:"{}"', "category": 'category:"{}"', "topic": '"{}"'}
-MUTE_KINDS = tuple(_MUTES)
 
 
 @dataclass(frozen=True, slots=True)

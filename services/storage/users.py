@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import InvalidInput, NotFound
@@ -48,13 +48,6 @@ def list_all(session: Session) -> list[User]:
 def change(session: Session, name: str, **values: Any) -> None:
     """Set columns of one user."""
     session.execute(update(User).where(col(User.name) == name).values(**values))
-
-
-def count_admins(session: Session, *, but: str = "") -> int:
-    """Users who may let others in, `but` left out."""
-    return session.exec(
-        select(func.count()).where(User.role == "admin", col(User.disabled).is_(False), User.name != but)
-    ).one()
 
 
 # -- sessions --------------------------------------------------------------------------------------------------
