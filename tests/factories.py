@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import inspect, select
@@ -13,8 +13,11 @@ from sqlmodel import Session, SQLModel
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
 from services.domain.papers import AuthorData, PaperData
+from services.pipeline import notify
+from services.pipeline.send import send_job
+from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
-from services.storage import feeds, papers
+from services.storage import feeds, papers, subscribers
 from services.storage.papers import Stored
 from services.storage.tables import Feed
 
@@ -74,6 +77,18 @@ def store(
     """Store a page of entries in a transaction of its own."""
     with rt.writing() as session:
         return papers.store_page(session, entries, feed=feed, source=source or feed.kind, day=day, now=rt.now())
+
+
+def plan_edition(rt: Runtime, to: str) -> int:
+    """One edition for a new subscriber, on its way, and none to follow soon; the subscription's id."""
+    with rt.writing() as session:
+        made, who = subscribe(rt, session, to=to, confirmed=True)
+        subscribers.update_subscription(session, made.id or 0, next_edition_at=rt.now() + timedelta(days=99))
+        session.refresh(made)
+        edition, _ = notify.plan_edition(rt, session, made, who, "2026-11-25", rt.now())
+    assert edition is not None
+    rt.add_jobs([send_job(edition)])
+    return made.id or 0
 
 
 def dump(rt: Runtime, *, but: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:

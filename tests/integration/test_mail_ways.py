@@ -10,15 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from services.pipeline import notify
 from services.pipeline.drain import run_until_idle
-from services.pipeline.send import send_job
-from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime, dkim_signatures
-from services.storage import subscribers
 from services.storage.tables import Delivery
 from tests.conftest import MakeRuntime
-from tests.factories import add_feed, all_rows, entry, store
+from tests.factories import add_feed, all_rows, entry, plan_edition, store
 from tests.fakes import Clock, Crash
 from tests.servers import free_port
 from tests.unit.channels.scripted_smtp import CLOSE, ScriptedSmtp
@@ -31,13 +27,7 @@ def planned(rt: Runtime, *readers: str) -> None:
     """One edition for each reader, on its way."""
     store(rt, [entry(1), entry(2)], feed=add_feed(rt, "daily-papers", paused=True))
     for reader in readers:
-        with rt.writing() as session:
-            made, who = subscribe(rt, session, to=f"{reader}@shore.example", confirmed=True)
-            subscribers.update_subscription(session, made.id or 0, next_edition_at=rt.now() + timedelta(days=99))
-            session.refresh(made)
-            edition, _ = notify.plan_edition(rt, session, made, who, "2026-11-25", rt.now())
-        assert edition is not None
-        rt.add_jobs([send_job(edition)])
+        plan_edition(rt, f"{reader}@shore.example")
 
 
 def run(rt: Runtime) -> None:

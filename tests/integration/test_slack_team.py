@@ -12,13 +12,13 @@ import pytest
 from services.domain.ranking import reasons, score
 from services.pipeline import notify
 from services.pipeline.drain import run_until_idle
-from services.pipeline.send import resend, send_job
+from services.pipeline.send import resend
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
-from services.storage import archive, feedback, subscribers, votes
+from services.storage import archive, feedback, votes
 from services.storage.tables import Delivery, EditionItem, Job, Vote
 from tests.conftest import MakeRuntime
-from tests.factories import add_feed, all_rows, entry, store
+from tests.factories import add_feed, all_rows, entry, plan_edition, store
 from tests.fakes import Clock, Crash
 from workers.demo.replay import Replay
 from workers.demo.slack_api import CHANNEL, TOKEN
@@ -28,14 +28,7 @@ def team(make_runtime: MakeRuntime, replay: Replay, papers: int = 3, **settings:
     """A runtime with one edition of so many papers on its way to the channel; also the subscription's id."""
     rt = make_runtime(replay=replay, slack_token=TOKEN, **settings)
     store(rt, [entry(n) for n in range(1, papers + 1)], feed=add_feed(rt, "daily-papers", paused=True))
-    with rt.writing() as session:
-        made, who = subscribe(rt, session, to=f"slack:{CHANNEL}", confirmed=True)
-        subscribers.update_subscription(session, made.id or 0, next_edition_at=rt.now() + timedelta(days=99))
-        session.refresh(made)
-        edition, _ = notify.plan_edition(rt, session, made, who, "2026-11-25", rt.now())
-    assert edition is not None
-    rt.add_jobs([send_job(edition)])
-    return rt, made.id or 0
+    return rt, plan_edition(rt, f"slack:{CHANNEL}")
 
 
 def run(rt: Runtime) -> None:
