@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -79,7 +79,7 @@ def store(
         return papers.store_page(session, entries, feed=feed, source=source or feed.kind, day=day, now=rt.now())
 
 
-def plan_edition(rt: Runtime, to: str) -> int:
+def plan_edition(rt: Runtime, to: str, *, priority: int = -1) -> int:
     """One edition for a new subscriber, on its way, and none to follow soon; the subscription's id."""
     with rt.writing() as session:
         made, who = subscribe(rt, session, to=to, confirmed=True)
@@ -87,7 +87,7 @@ def plan_edition(rt: Runtime, to: str) -> int:
         session.refresh(made)
         edition, _ = notify.plan_edition(rt, session, made, who, "2026-11-25", rt.now())
     assert edition is not None
-    rt.add_jobs([send_job(edition)])
+    rt.add_jobs([replace(send_job(edition), priority=priority)])
     return made.id or 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -10,15 +9,12 @@ from typing import Any
 import pytest
 
 from services.domain.errors import RateLimited
-from services.pipeline import notify, send
+from services.pipeline import send
 from services.pipeline.drain import run_until_idle
-from services.pipeline.send import send_job
-from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
-from services.storage import subscribers
 from services.storage.tables import Delivery
 from tests.conftest import MakeRuntime
-from tests.factories import add_feed, all_rows, entry, store
+from tests.factories import add_feed, all_rows, entry, plan_edition, store
 from tests.fakes import Clock, ScriptedChannel
 
 
@@ -28,13 +24,7 @@ def _runtime(make_runtime: MakeRuntime, database_url: str, **settings: Any) -> t
     rt.channels = {**rt.channels, "email": channel}
     store(rt, [entry(1)], feed=add_feed(rt, "daily-papers", paused=True))
     for number in range(5):
-        with rt.writing() as session:
-            made, who = subscribe(rt, session, to=f"reader{number}@shore.example", confirmed=True)
-            subscribers.update_subscription(session, made.id or 0, next_edition_at=rt.now() + timedelta(days=9))
-            session.refresh(made)
-            edition, _ = notify.plan_edition(rt, session, made, who, "2026-11-25", rt.now())
-        assert edition is not None
-        rt.add_jobs([replace(send_job(edition), priority=number)])
+        plan_edition(rt, f"reader{number}@shore.example", priority=number)
     return rt, channel
 
 
