@@ -14,13 +14,15 @@ _SECRET_KEYS = re.compile(r"(?i)(pass(word|wd)?|secret|token|authorization|api_?
 _URL_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s:@]*):[^/\s@]+@", re.IGNORECASE)
 # Of an Apprise address everything after the service's name may be a secret.
 _APPRISE = re.compile(r"(\bapprise:[a-z][a-z0-9+.-]*://)[^\s\"'<>]+", re.IGNORECASE)
+_WEBHOOK = re.compile(r"(\b(?:webhook|slack):[a-z]{3,8}://[^\s\"'<>/?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE)
 _SLACK_HOOK = re.compile(r"(hooks\.slack\.com/services/)[^\s\"'<>]+")
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without passwords in addresses, Slack hook paths and the given secret values."""
+    """`text` without passwords in addresses, the paths of Slack's and others' webhooks, and the given secret values."""
     text = _URL_PASSWORD.sub(r"\g<scheme>\g<user>:***@", text)
     text = _APPRISE.sub(r"\1***", text)
+    text = _WEBHOOK.sub(r"\1/***", text)
     text = _SLACK_HOOK.sub(r"\1***", text)
     for secret in secrets:
         if len(secret) >= 6:  # shorter ones would blot out ordinary words

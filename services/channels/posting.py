@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from urllib.parse import urlsplit
 
 from services.domain.errors import (
     DeliveryDeferred,
@@ -23,6 +24,15 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 def said(body: bytes, *, limit: int = 200) -> str:
     """The start of an answer as one clean line."""
     return clean(body[: limit * 4].decode("utf-8", "replace"), limit=limit)
+
+
+def unsaid(text: str, to: str) -> str:
+    """`text` without what makes the address `to` a secret: a receiver may throw back what it was sent."""
+    parts = urlsplit(to)
+    for secret in (to, f"{parts.path}?{parts.query}", parts.path, parts.query):
+        if len(secret) > 3:
+            text = text.replace(secret, "***")
+    return text
 
 
 def failure_of_status(status: int, where: str, word: str) -> DeliveryError:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from services.channels import HttpPoster, no_intent
-from services.channels.posting import failure_of_error, failure_of_status, said
+from services.channels.posting import failure_of_error, failure_of_status, said, unsaid
 from services.domain.errors import DeliveryRefused, DeliveryUnknown, UpstreamError
 from services.domain.messages import Message, Receipt
 
@@ -56,7 +56,7 @@ class SlackWebhook:
             # The client's own words may hold the URL, or the part of it that is secret.
             failure.args = (_ADDRESS.sub("its webhook", str(failure).replace(to, "its webhook")),)
             raise failure from None
-        text = said(answer.body)
+        text = unsaid(said(answer.body), to)
         if 200 <= answer.status < 300:
             if text == "ok":
                 return Receipt(code="ok", detail="hooks.slack.com", accepted_at=self._clock())

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from services.channels import HttpPoster, no_intent
 from services.channels.mime import one_line
-from services.channels.posting import failure_of_error, failure_of_status, said
+from services.channels.posting import failure_of_error, failure_of_status, said, unsaid
 from services.domain.errors import DeliveryRefused, InvalidInput, UpstreamError
 from services.domain.messages import Message, Receipt
 
@@ -56,11 +56,14 @@ class Webhook:
         try:
             answer = self._http.post(to, content=body, headers=headers)
         except UpstreamError as error:
-            raise failure_of_error(error, where) from error
+            failure = failure_of_error(error, where)
+            failure.args = (unsaid(str(failure), to),)
+            raise failure from None
+        word = unsaid(said(answer.body), to)
         if 200 <= answer.status < 300:
-            detail = " ".join(filter(None, (where, said(answer.body))))
+            detail = " ".join(filter(None, (where, word)))
             return Receipt(code=str(answer.status), detail=detail, accepted_at=self._clock())
-        raise failure_of_status(answer.status, where, said(answer.body))
+        raise failure_of_status(answer.status, where, word)
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:

@@ -28,6 +28,7 @@ _APPRISE = re.compile(r"[a-z][a-z0-9+.-]{1,20}://[^\s,\"'<>\\\\]+", re.IGNORECAS
 _MAX_APPRISE = 1_000
 _SLACK_CHANNEL = re.compile(r"[CGD][A-Z0-9]{8,20}")
 _SLACK_PATH = re.compile(r"/services/[A-Za-z0-9]+/[A-Za-z0-9]+/[A-Za-z0-9]+")
+_SECRET = re.compile(r"(://[^/?#@]{0,80})[/?#@].*", re.DOTALL)
 # IDNA 2003 and 2008 turn these into different domains, that is into different owners' mailboxes.
 _AMBIGUOUS = frozenset("ßς\u200c\u200d")
 
@@ -66,7 +67,7 @@ def parse_address(value: str, *, allowed_hosts: Iterable[str] = ()) -> Address:
         case "apprise":
             return Address("apprise", _apprise_target(rest.strip()))
         case "http" | "https":
-            raise InvalidInput(f"Say what the URL is: slack:{text[:80]} or webhook:{text[:80]}.")
+            raise InvalidInput("Say what the URL is: slack: or webhook: before it.")
         case _:
             return Address("email", _email_target(text))
 
@@ -166,4 +167,6 @@ def _url(text: str, kind: str) -> str:
 
 
 def _shown(text: str) -> str:
+    """What was typed, short; of a URL no more than its host: the rest may be a secret."""
+    text = _SECRET.sub(r"\1/…", text)
     return repr(text if len(text) <= 60 else text[:59] + "…")

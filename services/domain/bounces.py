@@ -75,7 +75,8 @@ def parse_report(raw: bytes) -> tuple[Bounce, ...]:
     """
     if len(raw) > MAX_REPORT:
         raise InvalidInput(f"a bounce of more than {MAX_REPORT // 1_000_000} MB is not read")
-    mail = email.message_from_bytes(raw, policy=policy.default)
+    # Not `policy.default`: it parses every header that is looked at, and raises whatever goes wrong in that.
+    mail = email.message_from_bytes(raw, policy=policy.compat32)
     parts = {part.get_content_type(): part for part in reversed(list(_walk(mail)))}
     original = parts.get("message/rfc822") or parts.get("text/rfc822-headers") or parts.get("message/rfc822-headers")
     message_id = _original_id(original)

@@ -11,7 +11,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import nh3
 from pylatexenc import latex2text, latexwalker
@@ -105,7 +105,9 @@ def safe_url(value: str) -> str | None:
     if host is None:
         return None
     netloc = host if port is None else f"{host}:{port}"
-    return parts._replace(scheme=parts.scheme.lower(), netloc=netloc).geturl()
+    whole = parts._replace(scheme=parts.scheme.lower(), netloc=netloc).geturl()
+    # Code points that nobody has given a shape are shown as their bytes.
+    return whole if whole.isprintable() else "".join(char if char.isprintable() else quote(char) for char in whole)
 
 
 _PLAIN_URL = re.compile(

@@ -7,13 +7,15 @@ worth nothing for another. Raising a subscriber's `token_version` ends every lin
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from services.domain.errors import InvalidInput
 
-PURPOSES = ("confirm", "unsubscribe", "preferences", "pause", "saved")
+PURPOSES = ("confirm", "unsubscribe", "preferences", "pause", "saved", "data")
 """What a link may be for: acts on a subscription."""
 
 PAPER_PURPOSES = ("save", "more", "less", "mute", "snooze")
@@ -37,29 +39,35 @@ def make_paper_token(secret: str, purpose: str, row_id: int, version: int, paper
     return _serializer(secret, purpose).dumps([row_id, version, paper_id])
 
 
-def read_token(secret: str, purpose: str, token: str, *, max_age: timedelta | None = None) -> tuple[int, int]:
-    """The row and version a token stands for; `InvalidInput` when it is forged, too old or for another act."""
-    row_id, version = _read(secret, purpose, token, max_age, length=2)
+def read_token(
+    secret: str, purpose: str, token: str, *, max_age: timedelta | None = None, old: Sequence[str] = ()
+) -> tuple[int, int]:
+    """The row and version a token stands for; `InvalidInput` when it is forged, too old or for another act.
+
+    `old` are secrets of before, with which it may have been signed as well.
+    """
+    row_id, version = _read((*old, secret), purpose, token, max_age, length=2)
     return row_id, version
 
 
 def read_paper_token(
-    secret: str, purpose: str, token: str, *, max_age: timedelta | None = None
+    secret: str, purpose: str, token: str, *, max_age: timedelta | None = None, old: Sequence[str] = ()
 ) -> tuple[int, int, int]:
-    """The row, version and paper of a token for an act on a paper; `InvalidInput` as for `read_token`."""
-    row_id, version, paper_id = _read(secret, purpose, token, max_age, length=3)
+    """The row, version and paper of a token for an act on a paper; else as `read_token`."""
+    row_id, version, paper_id = _read((*old, secret), purpose, token, max_age, length=3)
     return row_id, version, paper_id
 
 
-def _serializer(secret: str, purpose: str) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(secret, salt=f"broadsheet.{purpose}")
+@lru_cache(maxsize=64)
+def _serializer(secrets: str | tuple[str, ...], purpose: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(secrets, salt=f"broadsheet.{purpose}")
 
 
-def _read(secret: str, purpose: str, token: str, max_age: timedelta | None, *, length: int) -> list[int]:
+def _read(secrets: tuple[str, ...], purpose: str, token: str, max_age: timedelta | None, *, length: int) -> list[int]:
     if not _WRITTEN.fullmatch(token):  # what it is decoded with would take padding and blanks
         raise InvalidInput("this link is not valid or has expired; ask for a new one")
     try:
-        data = _serializer(secret, purpose).loads(token, max_age=int(max_age.total_seconds()) if max_age else None)
+        data = _serializer(secrets, purpose).loads(token, max_age=int(max_age.total_seconds()) if max_age else None)
     except (BadData, ValueError, TypeError) as error:
         raise InvalidInput("this link is not valid or has expired; ask for a new one") from error
     if not isinstance(data, list) or len(data) != length or not all(isinstance(part, int) for part in data):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
+from sqlmodel import Session
 
 from services.domain.addresses import parse_address
 from services.domain.bounces import Bounce, should_suppress
 from services.runtime import Runtime
 from services.storage import suppressions
-from services.storage.suppressions import address_key
 from services.storage.tables import Bounce as BounceRow
 from services.storage.tables import SuppressionEvent
 
@@ -47,7 +47,7 @@ def record_bounce(
     with rt.writing() as session:
         now = rt.now()
         for bounce in bounces:
-            key = address_key("email", bounce.address)
+            key = suppressions.address_key(session, "email", bounce.address)
             fresh = suppressions.record(
                 session, report=digest, key=key, kind=bounce.kind, code=bounce.code, detail=bounce.detail,
                 message_id=bounce.message_id, now=now,
@@ -76,15 +76,15 @@ class History:
 
 def history(rt: Runtime, address: str) -> History:
     """What is known of an address, written as in `subscriptions add --to`. Raises `InvalidInput` for what is none."""
-    key = key_of(rt, address)
-    with rt.reading() as session:
+    with rt.writing() as session:  # a hash may have to be made for it
+        key = key_of(rt, session, address)
         return History(
             key=key, suppressed=suppressions.find(session, key) is not None,
             events=tuple(suppressions.events(session, key)), reports=tuple(suppressions.reports(session, key)),
         )  # fmt: skip
 
 
-def key_of(rt: Runtime, address: str) -> str:
-    """Channel and address folded."""
+def key_of(rt: Runtime, session: Session, address: str) -> str:
+    """What rows about an address are called."""
     parsed = parse_address(address, allowed_hosts=rt.settings.private_hosts)
-    return address_key(parsed.channel, parsed.target)
+    return suppressions.address_key(session, parsed.channel, parsed.target)

@@ -10,21 +10,34 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlmodel import Session
 
 from services.domain.errors import InvalidInput
+from services.domain.seals import Seals
+from services.storage.sealed import use_seals
 
 BUSY_TIMEOUT_MS = 30_000
 
 
-def make_engine(url: str, *, pool_size: int = 10) -> Engine:
-    """An engine for `sqlite:///…` or `postgresql+psycopg://…`; creates SQLite's folder."""
+def make_engine(url: str, *, pool_size: int = 10, seals: Seals | None = None) -> Engine:
+    """An engine for `sqlite:///…` or `postgresql+psycopg://…`; creates SQLite's folder.
+
+    With `seals` it can read and write what is sealed.
+    """
+    engine = _engine(url, pool_size)
+    if seals is not None:
+        use_seals(engine, seals)
+    return engine
+
+
+def _engine(url: str, pool_size: int) -> Engine:
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
@@ -32,6 +45,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
         raise InvalidInput(
             f"BROADSHEET_DATABASE_URL cannot be read ({error}); use postgresql:// or sqlite:///"
         ) from error
+    json_coding: Any = {"json_serializer": _to_json, "json_deserializer": msgspec.json.decode}
     if backend == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -39,14 +53,19 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
             parsed,
             pool_size=pool_size,
             max_overflow=20,
+            **json_coding,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         )
         event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if backend == "postgresql":
-        return create_engine(parsed, pool_size=pool_size, max_overflow=20, pool_pre_ping=True)
+        return create_engine(parsed, pool_size=pool_size, max_overflow=20, pool_pre_ping=True, **json_coding)
     raise InvalidInput(f"BROADSHEET_DATABASE_URL: {backend} is not supported; use postgresql:// or sqlite:///")
+
+
+def _to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
@@ -98,6 +117,13 @@ def reading(engine: Engine) -> Iterator[Session]:
     """A session for reads: a consistent snapshot on SQLite, never blocked by a writer, never writes."""
     with engine.connect().execution_options(broadsheet_reads=True) as connection, Session(connection) as session:
         yield session
+
+
+def truncate_log(engine: Engine) -> None:
+    """Bring SQLite's write-ahead log into the file and empty it: what was wiped is not to stay there."""
+    if engine.dialect.name == "sqlite":
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
 
 def is_sqlite(session: Session) -> bool:

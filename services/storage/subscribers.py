@@ -6,29 +6,41 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import or_, update
+from sqlalchemy import Text, or_, type_coerce, update
 from sqlmodel import Session, col, select
 
+from services.domain.addresses import CHANNELS
 from services.domain.errors import NotFound
-from services.storage.tables import Subscriber, Subscription, Suppression
+from services.storage import seals, suppressions
+from services.storage.tables import Subscriber, Subscription
 
 
 def ensure(
     session: Session, *, channel: str, address: str, confirmed: bool, now: datetime, comeback: bool = True
 ) -> Subscriber:
     """The subscriber with that address; made when new. `confirmed` activates one that was pending, and with
-    `comeback` one that had left."""
-    key = f"{channel}:{address}".lower() if channel == "email" else f"{channel}:{address}"
-    row = session.exec(select(Subscriber).where(Subscriber.address_key == key)).first()
-    if row is None:
-        row = Subscriber(channel=channel, address=address, address_key=key, created_at=now)
-        if session.get(Suppression, key) is not None:
+    `comeback` one that had left. One that was wiped is known again, and what it has had."""
+    row = find(session, channel=channel, address=address)
+    if row is None or not row.address:
+        key = seals.new_key(session, channel, address)
+        for old in seals.keys_of(session, channel, address):
+            suppressions.rename(session, old, key)
+        if row is None:
+            row = Subscriber(channel=channel, address=address, address_key=key, created_at=now)
+            session.add(row)
+        row.address, row.address_key = address, key
+        if suppressions.find(session, key) is not None:
             row.state = "suppressed"  # known from before: mail to it came back, or was complained of
-        session.add(row)
     if confirmed and row.state in ({"pending", "unsubscribed"} if comeback else {"pending"}):
         row.state, row.confirmed_at = "active", now
     session.flush()
     return row
+
+
+def find(session: Session, *, channel: str, address: str) -> Subscriber | None:
+    """The subscriber with that address, or none; one that was wiped has none by now."""
+    keys = seals.keys_of(session, channel, address)
+    return session.exec(select(Subscriber).where(col(Subscriber.address_key).in_(keys))).first()
 
 
 def get(session: Session, subscriber_id: int) -> Subscriber:
@@ -45,9 +57,10 @@ def set_state(session: Session, subscriber_id: int, state: str, **values: Any) -
 
 
 def find_subscription(session: Session, subscriber_id: int, name: str) -> Subscription | None:
-    """A subscriber's subscription of that name, or none."""
+    """A subscriber's subscription of that name, or none; also one whose name was wiped."""
+    names = [name, *seals.known_as(session, "name", f"{subscriber_id} {name}")]
     return session.exec(
-        select(Subscription).where(Subscription.subscriber_id == subscriber_id, Subscription.name == name)
+        select(Subscription).where(Subscription.subscriber_id == subscriber_id, col(Subscription.name).in_(names))
     ).first()
 
 
@@ -80,15 +93,21 @@ def list_subscriptions(session: Session, *, removed: bool = False) -> list[tuple
 def page(
     session: Session, *, text: str = "", before: int | None = None, limit: int = 50
 ) -> list[tuple[Subscription, Subscriber]]:
-    """Subscriptions that were not removed, newest first; `text` is looked for in name, query and address."""
+    """Subscriptions that were not removed, newest first; `text` is looked for in name, query and address.
+
+    Of addresses that are sealed only the whole one is found.
+    """
     query = (
         select(Subscription, Subscriber)
         .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
         .where(Subscription.state != "removed")
     )
     if text:
-        held = (col(Subscription.name), col(Subscription.query), col(Subscriber.address))
-        query = query.where(or_(*(column.icontains(text, autoescape=True) for column in held)))
+        held = (col(Subscription.name), col(Subscription.query), type_coerce(Subscriber.address, Text))
+        whole = [key for channel in CHANNELS for key in seals.keys_of(session, channel, text) if "://" in text]
+        query = query.where(
+            or_(*(column.icontains(text, autoescape=True) for column in held), col(Subscriber.address_key).in_(whole))
+        )
     if before is not None:
         query = query.where(col(Subscription.id) < before)
     return [(s, p) for s, p in session.exec(query.order_by(col(Subscription.id).desc()).limit(limit))]

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
+from services.storage import seals
 from services.storage.sql import insert_ignore
 from services.storage.tables import Bounce, Subscriber, Suppression, SuppressionEvent
 
 
-def address_key(channel: str, address: str) -> str:
-    """Channel and address folded, as `subscribers.address_key` holds them."""
-    return f"{channel}:{address}".lower() if channel == "email" else f"{channel}:{address}"
+def address_key(session: Session, channel: str, address: str) -> str:
+    """What rows about an address are called: as those there are, else as a new one would be."""
+    keys = seals.keys_of(session, channel, address)
+    for column in (Subscriber.address_key, Suppression.address_key):
+        found = session.exec(select(column).where(col(column).in_(keys))).first()
+        if found is not None:
+            return found
+    return seals.new_key(session, channel, address)
+
+
+def rename(session: Session, old: str, new: str, **values: Any) -> None:
+    """Call what is reported of an address otherwise; `values` are further columns to set."""
+    if old != new:
+        for table in (Bounce, Suppression, SuppressionEvent):
+            known = {"address_key": new, **{k: v for k, v in values.items() if hasattr(table, k)}}
+            session.execute(update(table).where(col(table.address_key) == old).values(**known))
 
 
 def record(

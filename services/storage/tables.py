@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from services.storage.sealed import Sealed
+
 BIG = BigInteger().with_variant(Integer, "sqlite")
 """SQLite only gives row ids to plain INTEGER keys."""
 
@@ -177,7 +179,8 @@ class Paper(SQLModel, table=True):
 
     __tablename__ = "papers"
     __table_args__ = (
-        Index("ix_papers_announced", "announced_on", "id"),
+        # With what was noticed: the best of a month are found without reading its papers.
+        Index("ix_papers_announced", "announced_on", "id", "upvotes", "comments_count"),
         Index("ix_papers_published", "published_at"),
     )
 
@@ -239,7 +242,32 @@ class Statement(SQLModel, table=True):
     """Orders what one source says over time: version, then day."""
     content_hash: str
     data: dict[str, Any] = _json(dict)
+    first_on: date
+    """The first day on which it listed the paper."""
     said_at: datetime
+
+
+class TitleEntry(SQLModel, table=True):
+    """An entry that carries no identifier, as it came: what it says counts for the one paper of its title, or, while
+    there are several, for a row of its own. Kept because that answer changes when papers of its title come or go."""
+
+    __tablename__ = "title_entries"
+    __table_args__ = (UniqueConstraint("value", "source", "feed_id", "content_hash"),)
+
+    id: int | None = _id()
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    """The paper it counts for at present."""
+    value: str = _long()
+    """Its name: the value of its `title` identifier."""
+    title_key: str = Field(index=True)
+    source: str
+    feed_id: int = Field(sa_column=Column(BIG, nullable=False))
+    """0: nobody listed it."""
+    day: date
+    read_on: date | None = None
+    content_hash: str
+    data: dict[str, Any] = _json(dict)
+    seen_at: datetime
 
 
 class Merge(SQLModel, table=True):
@@ -324,6 +352,8 @@ class Sighting(SQLModel, table=True):
     rank: int | None = None
     announce_type: str | None = None
     seen_at: datetime
+    by_title: bool = False
+    """Known from entries that name the paper by its title alone."""
 
 
 class Link(SQLModel, table=True):
@@ -342,6 +372,8 @@ class Link(SQLModel, table=True):
     evidence: str
     repo_id: int | None = Field(default=None, sa_column=Column(BIG, index=True))
     found_at: datetime
+    by_title: bool = False
+    """Known from entries that name the paper by its title alone."""
 
 
 class PaperCheck(SQLModel, table=True):
@@ -445,14 +477,24 @@ class Subscriber(SQLModel, table=True):
 
     id: int | None = _id()
     channel: str
-    address: str = _long()
+    address: str = Field(sa_column=Column(Sealed(), nullable=False))
+    """Empty once it was wiped."""
     address_key: str = Field(unique=True)
-    """Channel and address folded, so that one address subscribes once."""
+    """Channel and address folded, or hashed (`storage.seals`), so that one address subscribes once."""
     state: str = "pending"
     """pending (opt-in not confirmed), active, unsubscribed, suppressed."""
     token_version: int = 1
     created_at: datetime
     confirmed_at: datetime | None = None
+
+
+class Seal(SQLModel, table=True):
+    """A key that the service made for itself, sealed with the secret key."""
+
+    __tablename__ = "seals"
+
+    name: str = Field(primary_key=True)
+    value: str = Field(sa_column=Column(Sealed(always=True), nullable=False))
 
 
 class Subscription(SQLModel, table=True):
@@ -502,7 +544,7 @@ class Edition(SQLModel, table=True):
     considered: int
     sources: list[dict[str, Any]] = _json(list)
     skipped: str | None = None
-    """Why nothing was sent (`empty`), else nothing."""
+    """Why nothing was sent (`empty`, `expired`), else nothing."""
 
 
 class EditionItem(SQLModel, table=True):
@@ -528,7 +570,7 @@ class Delivery(SQLModel, table=True):
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("edition_id", "subscriber_id", "channel"),
-        Index("ix_deliveries_state", "state"),
+        Index("ix_deliveries_state", "state", "id"),
         Index("ix_deliveries_planned", "planned_at"),
     )
 
@@ -680,12 +722,19 @@ class Job(SQLModel, table=True):
         # For counting alone: were it of all states, PostgreSQL would claim by it where its statistics are old.
         Index(
             "ix_jobs_over",
-            "stage",
             "state",
+            "stage",
             sqlite_where=text("state IN ('done', 'dead')"),
             postgresql_where=text("state IN ('done', 'dead')"),
         ),
         Index("ix_jobs_state", "state", "id"),
+        Index("ix_jobs_kind", "kind", "id"),
+        Index(
+            "ix_jobs_signature",
+            "signature",
+            sqlite_where=text("signature IS NOT NULL"),
+            postgresql_where=text("signature IS NOT NULL"),
+        ),
     )
 
     id: int | None = _id()
@@ -707,8 +756,8 @@ class Job(SQLModel, table=True):
     spared: int = 0
     """Tries that do not count against the limit: waits for a host, hand-backs, those before a person revived it."""
     last_error: str | None = Field(default=None, sa_column=Column(Text))
-    signature: str | None = Field(default=None, index=True)
-    """Groups failures of the same cause."""
+    signature: str | None = None
+    """Groups failures of the same cause: why the last try that failed did, also once a later one was good."""
     cause_id: int | None = Field(default=None, sa_column=Column(BIG, index=True))
     """The job that led to this one."""
     created_at: datetime
@@ -817,7 +866,9 @@ class Login(SQLModel, table=True):
     """Hash of what the cookie holds: who reads this table cannot come in with it."""
     user: str
     mark: str
-    """Fingerprint of the password it was opened with; another password ends it."""
+    """Fingerprint of the password it was opened with, or of the provider that vouched; another one ends it."""
+    role: str = ""
+    """What the provider gave them to do; empty for who came with a password."""
     created_at: datetime
     expires_at: datetime = Field(index=True)
 

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Collection, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import cache
 
 import httpx
 
@@ -34,6 +35,8 @@ UNSENT = (httpx.ConnectError, httpx.ConnectTimeout)
 """There was no connection: nothing has been sent."""
 
 _ERROR_BODY = 64 * 1024
+SHORTEST_SECRET = 6
+"""Characters: what is shorter stands in ordinary words as well."""
 _IDLE_BODY = 8 * 1024
 """A redirect's text is read up to this length, so that its connection can be used again."""
 
@@ -77,7 +80,10 @@ class Exchange:
         max_body_bytes: int,
         resolver: Resolver | None,
         ssl_context: ssl.SSLContext | None,
+        secrets: Collection[str] = (),
+        http2_hosts: Collection[str] = frozenset(),
     ) -> None:
+        self._secrets = [secret.encode() for secret in secrets if len(secret) >= SHORTEST_SECRET]
         self._user_agent = user_agent
         self._connect_timeout_s = connect_timeout_s
         self._deadline_s = deadline_s
@@ -85,7 +91,9 @@ class Exchange:
         self._max_body_bytes = max_body_bytes
         self._transport = GuardedTransport(
             GuardedBackend(guard, connect_timeout_s=connect_timeout_s, resolver=resolver),
-            ssl_context or httpx.create_ssl_context(trust_env=False),
+            ssl_context or _known_authorities(),
+            ssl_context or _known_authorities(http2=True),
+            http2_hosts,
         )
 
     def close(self) -> None:
@@ -143,15 +151,22 @@ class Exchange:
                 return Reply(status, headers)
             expected = status in request.expect_statuses
             if not (expected or 200 <= status < 300) or (request.method == "GET" and status in NOT_A_DOCUMENT):
-                raise_status(status, headers, _read_excerpt(response, headers), request.shown, str(url))
+                said = self._unsaid(_read_excerpt(response, headers))
+                raise_status(status, headers, said, request.shown, str(url))
             if declared > self._max_wire_bytes:
                 raise UpstreamRejected(
                     f"the answer is said to be {declared:,} bytes, more than {self._max_wire_bytes:,}"
                 )
             body = _read_body(response, headers, max_bytes=self._max_body_bytes)
             if is_rate_limit(status, headers, body):
-                raise_status(status, headers, body, request.shown, str(url))
+                raise_status(status, headers, self._unsaid(body), request.shown, str(url))
             return Reply(status, headers, body)
+
+    def _unsaid(self, body: bytes) -> bytes:
+        """What an error says, without our secrets: some hosts throw back what they were sent."""
+        for secret in self._secrets:
+            body = body.replace(secret, b"***")
+        return body
 
     def _wire_headers(self, request: Request) -> list[tuple[bytes, bytes]]:
         headers: dict[str, str | bytes] = {"accept": "*/*", **dict(request.headers)}
@@ -164,6 +179,16 @@ class Exchange:
             (name.encode("ascii"), value if isinstance(value, bytes) else value.encode("utf-8"))
             for name, value in headers.items()
         ]
+
+
+@cache
+def _known_authorities(*, http2: bool = False) -> ssl.SSLContext:
+    """Whom certificates are believed by: the same for every pool of a process, and slow to read.
+
+    What a connection offers to speak is set on its context, so those that offer HTTP/2 have one of their own.
+    """
+    del http2
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _declared_length(headers: Mapping[str, str]) -> int:

@@ -8,6 +8,8 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import event
+
 from config.settings import Settings
 from services.domain.jobs import NewJob
 from services.domain.links import LinkData
@@ -18,7 +20,7 @@ from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
 from services.storage import feeds, jobs, repos, service
 from services.storage.tables import Rejection, Subscription
-from tests.factories import DAY, add_feed, entry, store
+from tests.factories import DAY, FeedSpec, add_feed, entry, store
 from tests.fakes import Clock
 from tests.integration.web_site import PASSWORD
 
@@ -39,6 +41,8 @@ def runtime(home: Path, migrated: Path) -> Runtime:
         admin_password=PASSWORD,
     )
     rt = Runtime.from_settings(settings)
+    # No power cut is waited for here, and no disk.
+    event.listen(rt.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     rt.worker = "test"
     clock = Clock()
     rt.clock, rt.sleep = clock.now, clock.sleep
@@ -81,9 +85,11 @@ def fill(rt: Runtime, texts: list[str], urls: list[str]) -> None:
     texts = [text.encode("utf-8", "ignore").decode().replace("\x00", "") for text in texts]
     feed = add_feed(rt, "daily-papers", title=texts[0], url="https://feeds.example/")
     store(rt, [paper(n + 1, text, urls[n % len(urls)]) for n, text in enumerate(texts)], feed=feed, day=DAY)
-    for number, text in enumerate(texts[1:], start=2):
-        add_feed(rt, f"feed-{number}", "rss", title=text, url=f"https://feeds.example/{number}", paused=True)
     with rt.writing() as session:
+        for number, text in enumerate(texts[1:], start=2):
+            where = f"https://feeds.example/{number}"
+            spec = FeedSpec(name=f"feed-{number}", kind="rss", title=text, url=where, paused=True)
+            feeds.add(session, spec, now=rt.now())
         found = []
         for number, row_id in enumerate(repos.list_due(session, now=rt.now())):
             text = texts[number % len(texts)]
@@ -151,9 +157,9 @@ def fill(rt: Runtime, texts: list[str], urls: list[str]) -> None:
     job = schedule.edition_job(first_id, "daily", "UTC", rt.now())
     rt.add_jobs([NewJob(kind=job.kind, key=job.key, payload={**job.payload, "now": True})])
     drain.run_until_idle(rt, ticking=False, stages=["notify"])
-    for number, text in enumerate(texts):
-        rt.add_jobs([NewJob(kind="fetch_feed", key=f"lost {number}", payload={"feed": text})])
-        with rt.writing() as session:
+    rt.add_jobs(NewJob(kind="fetch_feed", key=f"lost {n}", payload={"feed": text}) for n, text in enumerate(texts))
+    with rt.writing() as session:
+        for text in texts:
             claim = jobs.claim(session, now=rt.now(), lease=timedelta(minutes=5), worker=text[:60], stages=["fetch"])
             assert claim is not None
             jobs.bury(session, claim, now=rt.now(), error=text, signature=text[:100], traceback=text)

@@ -19,11 +19,13 @@ from datetime import UTC, datetime
 import pytest
 
 from services.domain.errors import BroadsheetError, UpstreamRejected, UpstreamUnavailable
-from services.domain.feeds import DocumentInfo
+from services.domain.feeds import DocumentInfo, UpstreamUrls
 from services.domain.papers import ParsedFeed
+from services.pipeline.opml import read_opml
 from services.upstreams.kinds import for_kind
 from tests.attacks.strings import STRINGS
 from tests.attacks.wires import answer, world
+from tests.factories import parse_query
 from tests.fuzz.targets import check_feed
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -195,6 +197,57 @@ def test_odd_json_entries_are_named_and_the_good_one_is_kept() -> None:
     assert {paper.title for paper in parsed.papers} == {"Lanterns"}
     assert len(parsed.rejected) >= len(bad)
     assert all(refused.entry and refused.position for refused in parsed.rejected)
+
+
+@pytest.mark.parametrize("kind", ["rss", "hf_papers", "arxiv_api"])
+def test_two_entries_of_one_id_are_both_accounted_for(kind: str) -> None:
+    if kind == "rss":
+        body = rss(entry(1, "First"), entry(1, "Second"), entry(2, "Third"))
+    elif kind == "hf_papers":
+        body = json.dumps(
+            [{"paper": {"id": f"2611.9000{n}", "title": t}} for n, t in ((1, "First"), (1, "Second"), (2, "Third"))]
+        ).encode()
+    else:
+        entries = "".join(
+            f"<entry><id>http://arxiv.org/abs/2611.9000{n}v1</id><title>{t}</title><summary>s</summary><published>2026-11-24T00:00:00Z</published></entry>"
+            for n, t in ((1, "First"), (1, "Second"), (2, "Third"))
+        )
+        body = f'<feed xmlns="http://www.w3.org/2005/Atom"><title>q</title>{entries}</feed>'.encode()
+    parsed = parse(body, kind)
+    assert parsed.seen == 3 == len(parsed.papers) + len(parsed.rejected)
+    assert {paper.title for paper in parsed.papers} >= {"Third"}
+
+
+RECURSIVE = {
+    "outlines": b"<opml><body>" + b'<outline text="a">' * 20_000,
+    "outlines, whole": b"<opml><body>" + b'<outline text="a">' * 5_000 + b"</outline>" * 5_000 + b"</body></opml>",
+    "a group of groups": b"<opml><body>" + b'<outline text="a"><outline xmlUrl="https://a.example/"/>' * 3_000,
+}
+
+
+@pytest.mark.parametrize("what", RECURSIVE)
+def test_lists_of_feeds_nested_without_end_are_refused_or_read(what: str) -> None:
+    started = time.thread_time()
+    try:
+        found = read_opml(RECURSIVE[what], UpstreamUrls())
+    except BroadsheetError as error:
+        assert str(error)
+    else:
+        assert found is not None
+    assert time.thread_time() - started < 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 3_000 + "a" + ")" * 3_000, "NOT " * 3_000 + "a", "a OR " * 5_000 + "a", "-" * 5_000 + "a", '"' * 4_001],
+)
+def test_queries_nested_without_end_are_refused_or_read(text: str) -> None:
+    started = time.thread_time()
+    try:
+        parse_query(text)
+    except BroadsheetError as error:
+        assert str(error)
+    assert time.thread_time() - started < 3
 
 
 def test_a_megabyte_of_title_is_cut_and_its_neighbour_whole() -> None:

@@ -46,8 +46,8 @@ NEXT = (
 
 
 @pytest.mark.parametrize("target", NEXT)
-def test_a_login_leads_to_no_other_site(site: Site, target: str) -> None:
-    answer = site.post(
+def test_a_login_leads_to_no_other_site(stranger: Site, target: str) -> None:
+    answer = stranger.post(
         "/admin/login", {"user": "admin", "password": PASSWORD, "next": target}, csrf_from="/admin/login"
     )
     assert answer.status_code == 303
@@ -80,17 +80,17 @@ def test_another_sessions_mark_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
-def test_a_get_stays_a_get(site: Site, header: str) -> None:
-    site.login()
-    assert site.get("/admin/feeds/daily-papers/pause?_method=POST", headers={header: "POST"}).status_code in {404, 405}
-    assert not all_rows(site.rt, Feed)[0].paused
+def test_a_get_stays_a_get(shared: Site, header: str) -> None:
+    answer = shared.get("/admin/feeds/daily-papers/pause?_method=POST", headers={header: "POST"})
+    assert answer.status_code in {404, 405}
+    assert not all_rows(shared.rt, Feed)[0].paused
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/admin/login", "/admin", "/subscribe", "/nowhere", "/api/v1/papers", "/static/style.css"]
 )
-def test_nothing_may_be_framed(site: Site, path: str) -> None:
-    headers = site.get(path).headers
+def test_nothing_may_be_framed(shared: Site, path: str) -> None:
+    headers = shared.get(path).headers
     assert headers["x-frame-options"] == "DENY"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
 
@@ -114,17 +114,15 @@ PATHS = (
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_no_path_leads_out_of_its_folder(site: Site, path: str) -> None:
-    site.login()
-    answer = site.get(path)
+def test_no_path_leads_out_of_its_folder(shared: Site, path: str) -> None:
+    answer = shared.get(path)
     assert answer.status_code in {400, 404, 405, 422}, answer.status_code
     assert "root:" not in answer.text
     assert "import annotations" not in answer.text
 
 
 @pytest.mark.parametrize("name", ["breaks", "encoded-word", "script", "long", "path", "ansi"])
-def test_no_text_splits_an_answer(site: Site, name: str) -> None:
-    site.login()
+def test_no_text_splits_an_answer(shared: Site, name: str) -> None:
     text = STRINGS[name][:500]
     for path, params in (
         ("/admin", {"next": text}),
@@ -132,7 +130,7 @@ def test_no_text_splits_an_answer(site: Site, name: str) -> None:
         ("/feeds/all.atom", {"q": text}),
         ("/", {"q": text}),
     ):
-        answer = site.get(path, params=params)
+        answer = shared.get(path, params=params)
         assert "bcc" not in {header.lower() for header in answer.headers}
         for value in answer.headers.values():
             assert "\r" not in value
@@ -149,15 +147,19 @@ def test_guessing_is_slowed_from_one_address_whatever_name_is_tried(site: Site) 
     assert site.login().status_code == 429, "not even the right password"
 
 
-def test_list_bombing_is_bounded_and_answers_tell_nothing(site: Site, home: Path) -> None:
+def test_list_bombing_is_bounded_and_answers_tell_nothing(
+    site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.web.readers.LEAST_FORM_AGE_S", 0.0)
+    form = {"email": "victim@example.org"}
+    csrf = hidden(site.get("/subscribe").text, "csrf")
     answers = []
     for n in range(12):
-        other = Site(site.rt, client=f"198.51.100.{n}")
-        other.app.state.web = site.app.state.web
-        form = {"email": "victim@example.org", "query": f"q{n}"}
-        answers.append(other.post("/subscribe", form, csrf_from="/subscribe").status_code)
-    assert set(answers) <= {200, 429}
-    assert len(list((home / "outbox").glob("*.eml"))) <= 1
+        other = Site(site.rt, client=f"198.51.100.{n}", app=site.app)
+        answers.append(other.post("/subscribe", {**form, "query": f"q{n}", "csrf": csrf}))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1, "whether a mail was sent or not"
+    assert len(list((home / "outbox").glob("*.eml"))) == 1
 
 
 def test_fields_that_the_form_has_not_are_not_taken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,13 +181,14 @@ def test_fields_that_the_form_has_not_are_not_taken(site: Site, monkeypatch: pyt
     "value",
     ["Bearer", "Bearer ", "Bearer null", "Bearer ' OR 1=1 --", "Basic YWRtaW46YWRtaW4=", "Bearer " + "a" * 5_000],
 )
-def test_a_made_up_token_opens_nothing(site: Site, value: str) -> None:
-    before = dump(site.rt)
+def test_a_made_up_token_opens_nothing(stranger: Site, value: str) -> None:
+    before = dump(stranger.rt)
     for method, path in (
         ("GET", "/api/v1/runs"),
         ("POST", "/api/v1/feeds/daily-papers/pause"),
         ("GET", "/metrics"),
         ("GET", "/admin"),
     ):
-        assert site.browser.request(method, path, headers={"authorization": value}).status_code in {401, 403, 303, 429}
-    assert dump(site.rt, but=["audit_log"]) == {k: v for k, v in before.items() if k != "audit_log"}
+        answer = stranger.browser.request(method, path, headers={"authorization": value})
+        assert answer.status_code in {401, 403, 303, 429}
+    assert dump(stranger.rt) == before

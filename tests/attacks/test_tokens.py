@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Callable
 
@@ -23,8 +24,12 @@ def site(make_runtime: MakeRuntime) -> Site:
     return Site(make_runtime())
 
 
-def reader(rt: Runtime, address: str = "ada@example.org") -> tuple[int, int]:
-    """A subscription: (its id, its subscriber's token version)."""
+NUMBERS = itertools.count()
+
+
+def reader(rt: Runtime, address: str = "") -> tuple[int, int]:
+    """A subscription of somebody new: (its id, its subscriber's token version)."""
+    address = address or f"ada{next(NUMBERS)}@example.org"
     with rt.writing() as session:
         subscription, subscriber = subscribe(rt, session, to=address, query="", confirmed=True)
         return subscription.id or 0, subscriber.token_version
@@ -71,55 +76,55 @@ CHANGES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_changed_token_opens_nothing(site: Site, what: str) -> None:
-    row, version = reader(site.rt)
-    before = dump(site.rt)
+def test_a_changed_token_opens_nothing(shared: Site, what: str) -> None:
+    row, version = reader(shared.rt)
+    before = dump(shared.rt)
     for purpose in PURPOSES:
-        good = make_token(site.rt.secret, purpose, row, version)
+        good = make_token(shared.rt.secret, purpose, row, version)
         token = CHANGES[what](good)
         assert token != good
-        assert site.get(f"/{purpose}/{token}").status_code in {404, 414}, purpose
-        answer = site.browser.post(f"/{purpose}/{token}", data={"List-Unsubscribe": "One-Click", "csrf": "x"})
+        assert shared.get(f"/{purpose}/{token}").status_code in {404, 414}, purpose
+        answer = shared.browser.post(f"/{purpose}/{token}", data={"List-Unsubscribe": "One-Click", "csrf": "x"})
         assert answer.status_code in {403, 404, 405, 414, 422}, purpose
-    assert dump(site.rt) == before
+    assert dump(shared.rt) == before
 
 
 @pytest.mark.parametrize("purpose", [*PURPOSES, *PAPER_PURPOSES])
-def test_a_token_for_one_act_opens_no_other(site: Site, purpose: str) -> None:
-    row, version = reader(site.rt)
+def test_a_token_for_one_act_opens_no_other(shared: Site, purpose: str) -> None:
+    row, version = reader(shared.rt)
     token = (
-        make_token(site.rt.secret, purpose, row, version)
+        make_token(shared.rt.secret, purpose, row, version)
         if purpose in PURPOSES
-        else make_paper_token(site.rt.secret, purpose, row, version, 1)
+        else make_paper_token(shared.rt.secret, purpose, row, version, 1)
     )
     for other in {*PURPOSES, *PAPER_PURPOSES} - {purpose}:
-        assert site.get(f"/{other}/{token}").status_code == 404
+        assert shared.get(f"/{other}/{token}").status_code == 404
 
 
 @pytest.mark.parametrize("why", ["rotated key", "void version", "removed reader"])
-def test_a_token_of_before_opens_nothing(site: Site, why: str) -> None:
-    row, version = reader(site.rt)
-    secret = site.rt.secret if why != "rotated key" else "the key of before, which has leaked"
+def test_a_token_of_before_opens_nothing(shared: Site, why: str) -> None:
+    row, version = reader(shared.rt)
+    secret = shared.rt.secret if why != "rotated key" else "the key of before, which has leaked"
     if why == "void version":
         version -= 1
     if why == "removed reader":
         row += 1000
     for purpose in PURPOSES:
-        assert site.get(f"/{purpose}/{make_token(secret, purpose, row, version)}").status_code == 404
+        assert shared.get(f"/{purpose}/{make_token(secret, purpose, row, version)}").status_code == 404
 
 
-def test_a_readers_form_takes_no_other_readers_link(site: Site) -> None:
-    ada, eve = (reader(site.rt, f"{name}@example.org") for name in ("ada", "eve"))
-    mine, theirs = (f"/preferences/{make_token(site.rt.secret, 'preferences', *who)}" for who in (eve, ada))
-    csrf = hidden(site.get(mine).text, "csrf")
-    before = dump(site.rt)
-    assert site.browser.post(theirs, data={"csrf": csrf, "query": "mine"}).status_code == 403
-    assert dump(site.rt) == before
+def test_a_readers_form_takes_no_other_readers_link(shared: Site) -> None:
+    ada, eve = (reader(shared.rt, f"{name}@example.org") for name in ("bo", "eve"))
+    mine, theirs = (f"/preferences/{make_token(shared.rt.secret, 'preferences', *who)}" for who in (eve, ada))
+    csrf = hidden(shared.get(mine).text, "csrf")
+    before = dump(shared.rt)
+    assert shared.browser.post(theirs, data={"csrf": csrf, "query": "mine"}).status_code == 403
+    assert dump(shared.rt) == before
 
 
-def test_fields_that_no_form_has_are_not_taken(site: Site) -> None:
-    row, version = reader(site.rt)
-    path = f"/preferences/{make_token(site.rt.secret, 'preferences', row, version)}"
+def test_fields_that_no_form_has_are_not_taken(shared: Site) -> None:
+    row, version = reader(shared.rt, "grace@example.org")
+    path = f"/preferences/{make_token(shared.rt.secret, 'preferences', row, version)}"
     extra = {
         "state": "removed",
         "subscriber_id": "99",
@@ -128,23 +133,23 @@ def test_fields_that_no_form_has_are_not_taken(site: Site) -> None:
         "token_version": "9",
         "address": "eve@x.example",
     }
-    assert site.post(path, {"query": "lantern", **extra}, csrf_from=path).status_code == 200
-    with site.rt.reading() as session:
+    assert shared.post(path, {"query": "lantern", **extra}, csrf_from=path).status_code == 200
+    with shared.rt.reading() as session:
         subscription, subscriber = subscribers.get_subscription(session, row)
         assert (subscription.query, subscription.state, subscription.origin) == ("lantern", "active", "added")
-        assert (subscriber.address, subscriber.token_version) == ("ada@example.org", version)
+        assert (subscriber.address, subscriber.token_version) == ("grace@example.org", version)
 
 
-def test_scanners_that_follow_every_link_change_nothing(site: Site) -> None:
-    row, version = reader(site.rt)
-    before = dump(site.rt)
+def test_scanners_that_follow_every_link_change_nothing(shared: Site) -> None:
+    row, version = reader(shared.rt)
+    before = dump(shared.rt)
     for purpose in PURPOSES:
-        path = f"/{purpose}/{make_token(site.rt.secret, purpose, row, version)}"
+        path = f"/{purpose}/{make_token(shared.rt.secret, purpose, row, version)}"
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"):
-            assert site.browser.request(method, path).status_code in {200, 404, 405}
+            assert shared.browser.request(method, path).status_code in {200, 404, 405}
         for override in ({"X-HTTP-Method-Override": "POST"}, {"X-Method-Override": "DELETE"}):
-            assert site.get(f"{path}?_method=POST", headers=override).status_code == 200
-    assert dump(site.rt) == before
+            assert shared.get(f"{path}?_method=POST", headers=override).status_code == 200
+    assert dump(shared.rt) == before
 
 
 def test_a_confirmation_grows_old(site: Site, clock: Clock) -> None:

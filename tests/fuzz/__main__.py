@@ -1,8 +1,8 @@
 """`python -m tests.fuzz --minutes 10 [--target NAME …] [--folder DIR]`: fuzz every parser, one after the other.
 
-The time is shared out evenly. Inputs that broke something lie in `DIR/found` afterwards (default: a new folder in the
-system's temporary place); put one into `tests/upstreams/fuzzed/` with its fix, and every run of the tests reads it
-again.
+Slow parsers get a larger share of the time. Inputs that broke something lie in `DIR/found` afterwards (default: a new
+folder in the system's temporary place); put one into `tests/upstreams/fuzzed/` with its fix, and every run of the tests
+reads it again.
 The corpus in `DIR/corpus` is gone on with when the same folder is named again. Exit code 1 when anything was found.
 """
 
@@ -50,11 +50,11 @@ def main() -> int:
     names = options.target or list(TARGETS)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="broadsheet-fuzz-"))
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = max(1, int(options.minutes * 60 / len(names)))
-    print(f"{len(names)} targets, {seconds} s each; corpus and finds in {folder}", flush=True)
+    seconds = options.minutes * 60 / sum(TARGETS[name].share for name in names)
+    print(f"{len(names)} targets, {seconds:.0f} s a share; corpus and finds in {folder}", flush=True)
     total = finds = 0
     for name in names:
-        figures = run(name, seconds, folder)
+        figures = run(name, max(1, int(seconds * TARGETS[name].share)), folder)
         total += figures["executions"]
         finds += len(figures["found"])
         print(f"{name:<16}{figures['executions']:>10,} runs  slowest {figures['slowest_s']:>6.2f} s  ", end="")

@@ -14,6 +14,7 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import atheris
@@ -22,8 +23,23 @@ SLOW_S = 3.0
 """Processor time that one input may take."""
 
 with atheris.instrument_imports(include=["services"]):
+    from tests.attacks.recordings import ROOT, recorded
     from tests.fuzz.seeds import TOKENS
-    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.targets import TARGETS, Target
+
+
+MOST_RECORDED = 400
+
+
+def recorded_seeds(target: Target) -> Iterator[bytes]:
+    """Recorded answers short enough to begin with, evenly chosen where there are many."""
+    paths = [
+        path
+        for path in (recorded() if target.recorded else [])
+        if path.relative_to(ROOT).parts[0] in target.recorded and path.stat().st_size <= target.longest
+    ]
+    for path in paths[:: len(paths) // MOST_RECORDED + 1]:
+        yield path.read_bytes()
 
 
 def place_of(error: BaseException) -> str:
@@ -45,7 +61,7 @@ def main() -> None:
     corpus, found = options.folder / "corpus" / target.name, options.folder / "found"
     for folder in (corpus, found):
         folder.mkdir(parents=True, exist_ok=True)
-    for seed in target.seeds:
+    for seed in (*target.seeds, *recorded_seeds(target)):
         (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
     words = options.folder / "words"
     words.write_text("".join('"' + "".join(f"\\x{b:02x}" for b in word.encode()) + '"\n' for word in TOKENS))
@@ -90,7 +106,7 @@ def main() -> None:
             f"-max_total_time={options.seconds}",
             "-timeout=60",
             "-rss_limit_mb=2048",
-            "-max_len=20000",
+            f"-max_len={target.longest}",
             f"-artifact_prefix={found}/{target.name}-stopped-",
             f"-dict={words}",
             "-print_final_stats=1",

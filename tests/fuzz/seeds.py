@@ -52,6 +52,12 @@ QUERIES = (
 LATEX = (
     rb"We show $O(\log n)$ with \textbf{bold \emph{and}} \'{e}\"o\c{c} \cite{x} \href{https://a.example/}{b} 50\% \\ "
     rb"\begin{equation} \frac{1}{2} \end{equation} \url{https://c.example/~d} \def\x{y} ``q'' --- ~ \o{} \verb|x|",
+    rb"\'{e}\"o\c{c}\v{s}\H{o}\aa\o{}\ss",
+    rb"$x^{2}_{i} \leq \alpha\beta \sqrt[3]{n}$ and $$\sum_{k=1}^\infty a_k$$",
+    rb"\textbf{\emph{\texttt{a}}} \footnote{b \cite[p.~2]{c}} \mbox{d} \{e\} \% \& \_ \# \$",
+    rb"\begin{itemize}\item a\item[b] c\end{itemize}\\[2pt] % comment",
+    rb"\newcommand{\x}[1]{#1#1}\x{\x{y}} \def\z#1{#1} \input{f} \write18{g}",
+    rb"{{{{a}}}}}}} $ \( \[ \begin{x \end{y} \ ",
 )
 ADDRESSES = (
     b"ada@example.org",

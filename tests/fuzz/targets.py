@@ -22,13 +22,13 @@ from services.domain.bounces import WEBHOOKS, parse_report
 from services.domain.errors import BroadsheetError
 from services.domain.feeds import DocumentInfo, UpstreamUrls
 from services.domain.papers import PaperData, ParsedFeed
-from services.domain.queries import parse_query
 from services.domain.text import clean, clean_html, latex_to_text, safe_url
 from services.domain.tokens import PAPER_PURPOSES, PURPOSES, make_token, read_paper_token, read_token
 from services.pipeline.opml import read_opml
 from services.upstreams import discover, hf_papers
 from services.upstreams.detect import detect_kind
 from services.upstreams.kinds import for_kind
+from tests.factories import parse_query
 from tests.fuzz import seeds
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -42,11 +42,17 @@ Run = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A parser: `run` it on bytes, begin with `seeds`."""
+    """A parser: `run` it on bytes, begin with `seeds`, and with recorded answers (their folders' names) where there
+    are any."""
 
     name: str
     run: Run
     seeds: tuple[bytes, ...]
+    recorded: tuple[str, ...] = ()
+    longest: int = 6_000
+    """Bytes of an input: more than twice the largest seed, and few enough that many are tried."""
+    share: int = 1
+    """Of the time: slow parsers get more, so that they are gone into as deeply."""
 
     def try_it(self, data: bytes) -> None:
         """Run it; the errors we promise are fine, anything else comes out."""
@@ -236,20 +242,20 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             Target("hf_detail", _hf_detail, seeds.HF_DETAIL),
             Target("biorxiv", _of_kind("biorxiv"), seeds.BIORXIV),
             Target("json_feed", _of_kind("rss"), _samples("blog.json")),
-            Target("feeds", _of_kind("rss"), _FEEDS),
-            Target("listing", _of_kind("listing"), _LISTING),
+            Target("feeds", _of_kind("rss"), _FEEDS, recorded=("feeds",), longest=3_000, share=4),
+            Target("listing", _of_kind("listing"), _LISTING, share=2),
             Target("records", _of_kind("records"), _samples("records.jsonl")),
-            Target("detect", _detect, _ALL),
+            Target("detect", _detect, _ALL, recorded=("feeds",), longest=3_000, share=2),
             Target("opml", _opml, seeds.OPML),
             Target("discover", _discover, seeds.PAGES),
-            Target("links", _links, seeds.LINKS),
-            Target("identifiers", _identifiers, seeds.LINKS),
-            Target("query", _query, seeds.QUERIES),
-            Target("latex", _latex, seeds.LATEX),
+            Target("links", _links, seeds.LINKS, longest=2_000),
+            Target("identifiers", _identifiers, seeds.LINKS, longest=2_000),
+            Target("query", _query, seeds.QUERIES, longest=400),
+            Target("latex", _latex, seeds.LATEX, longest=600, share=3),
             Target("clean_html", _html, (*seeds.HTML, *seeds.PAGES)),
-            Target("safe_url", _url, seeds.LINKS),
-            Target("address", _address, seeds.ADDRESSES),
-            Target("bounce_report", _report, seeds.REPORTS),
+            Target("safe_url", _url, seeds.LINKS, longest=2_500),
+            Target("address", _address, seeds.ADDRESSES, longest=1_200),
+            Target("bounce_report", _report, seeds.REPORTS, longest=2_000, share=3),
             Target("bounce_webhook", _webhook, seeds.WEBHOOKS),
             Target("tokens", _token, (make_token(SECRET, "unsubscribe", 7, 1).encode(), b"eyJhbGciOiJub25lIn0.W10.")),
         )

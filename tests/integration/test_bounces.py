@@ -8,10 +8,9 @@ from services.domain.bounces import Bounce
 from services.pipeline.bounces import record_bounce
 from services.runtime import Runtime
 from services.storage import subscribers, suppressions
-from services.storage.suppressions import address_key
 from tests.fakes import Clock
 
-KEY = address_key("email", "ada@shore.example")
+KEY = "email:ada@shore.example"
 
 
 def _subscriber(rt: Runtime) -> str:

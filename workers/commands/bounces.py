@@ -144,7 +144,8 @@ def lift_suppression(address: Address, why: Why = "", as_json: Json = False) -> 
     from services.pipeline.bounces import key_of
 
     with opened() as rt:
-        key = key_of(rt, address)
+        with rt.writing() as session:
+            key = key_of(rt, session, address)
         operate.lift(rt, me(), key, detail=why)
     if as_json:
         emit_json({"address": key, "suppressed": False})

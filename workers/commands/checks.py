@@ -180,6 +180,33 @@ def check_database(rt: Runtime) -> Iterator[Check]:
         yield ok("database", f"{where}, schema {newest}")
 
 
+def check_seals(rt: Runtime) -> Iterator[Check]:
+    """What is sealed can be opened, and depends on the newest secret key alone."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from services.domain.seals import ADVICE
+    from services.storage import seals
+
+    if not has_database(rt):
+        return
+    try:
+        with rt.reading() as session:
+            keys, held = seals.seals_in(session), seals.keys_in_use(session)
+    except SQLAlchemyError:
+        return  # no database yet, or one that its own check has told of
+    lost = {name: number for name, number in held.items() if not keys.knows(name)}
+    stale = sum(number for name, number in held.items() if name != keys.current) - sum(lost.values())
+    if lost:
+        said = f"{counted(sum(lost.values()), 'row')} sealed with a secret key that is not set ({', '.join(lost)})"
+        yield failure("sealed rows", said, ADVICE)
+    if stale:
+        yield warning(
+            "sealed rows", f"{counted(stale, 'row')} still depend on an old secret key", "broadsheet secrets rotate"
+        )
+    if not lost and not stale and held:
+        yield ok("sealed rows", f"{counted(sum(held.values()), 'row')}, all by the newest secret key")
+
+
 def check_catalogue(rt: Runtime) -> Iterator[Check]:
     """feeds.toml can be read, and each of its feeds can be asked for."""
     from config.catalogue import SHIPPED

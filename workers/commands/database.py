@@ -53,7 +53,7 @@ def backup(
         return
     say(f"{file}: {size / 2**20:,.1f} MiB", style="green")
     if own_key:
-        note(f"Keep {home / 'secret_key'} with it: links in messages already sent are signed by that key.")
+        note(f"Keep {home / 'secret_key'} with it: it signs links already sent, and opens what is sealed.")
 
 
 def restore(
@@ -63,9 +63,11 @@ def restore(
 ) -> None:
     """Put a backup in place of the database. What may have been sent since it was made is not sent by itself."""
     from services.domain.errors import InvalidInput
+    from services.domain.seals import WrongKey
     from services.pipeline.restored import hold_what_may_have_left
     from services.pipeline.transfer import alive, check_copy, is_sqlite
     from services.pipeline.transfer import restore as bring_back
+    from services.storage import seals
 
     with opened(migrate=False) as rt:
         if is_sqlite(rt.engine):
@@ -81,6 +83,11 @@ def restore(
         with progress("Restore", unit="pages") as told:
             kept = bring_back(rt, file, progress=told)
         held = hold_what_may_have_left(rt)
+        try:
+            with rt.reading() as session:
+                seals.check(session)
+        except WrongKey as error:
+            warn(f"Restored, but {error}.")
     if as_json:
         emit_json({"file": str(file), "kept": str(kept) if kept else None, "deliveries_expired": held.expired,
                    "deliveries_held": held.deliveries, "editions_held": held.editions})  # fmt: skip

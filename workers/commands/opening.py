@@ -119,9 +119,11 @@ def bring_up_to_date(rt: Runtime, *, sync: bool) -> None:
         schema.migrate(rt.engine)
     if sync:
         from services.pipeline.subscribe import sync_catalogue
+        from services.storage import seals
 
         catalogue = rt.catalogue()
         with rt.writing() as session:
+            seals.check(session)
             sync_catalogue(rt, session, catalogue)
 
 

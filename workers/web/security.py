@@ -3,6 +3,7 @@ and how often one address may try."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -37,6 +38,9 @@ HEADERS = {
 
 MAX_BODY = 64 * 1024
 """Bytes of a form; nothing here takes more."""
+
+BODY_WITHIN_S = 20.0
+"""A whole body comes within this time: who lets it trickle does not hold a connection for ever."""
 
 MAX_TARGET = 16 * 1024
 """Bytes of a path with its query."""
@@ -83,11 +87,17 @@ class Guard:
         if _declared(scope) > MAX_BODY:
             await PlainTextResponse("Too much was sent.", 413)(scope, receive, guarded_send)
             return
-        taken = 0
+        taken, whole = 0, False
+        until = asyncio.get_running_loop().time() + BODY_WITHIN_S
 
         async def capped_receive() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, whole
+            try:
+                async with asyncio.timeout_at(None if whole else until):
+                    message = await receive()
+            except TimeoutError:
+                raise TooSlow from None
+            whole = whole or not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > MAX_BODY:
                 raise TooLarge
@@ -95,9 +105,10 @@ class Guard:
 
         try:
             await self.app(scope, capped_receive, guarded_send)
-        except TooLarge:
+        except (TooLarge, TooSlow) as error:
+            status, said = (413, "Too much was sent.") if isinstance(error, TooLarge) else (408, "It took too long.")
             if not started:
-                await PlainTextResponse("Too much was sent.", 413)(scope, receive, guarded_send)
+                await PlainTextResponse(said, status, {"Connection": "close"})(scope, receive, guarded_send)
         except Exception:
             log.exception("web.failed", path=scope["path"])
             if started:
@@ -107,6 +118,10 @@ class Guard:
 
 class TooLarge(Exception):
     """A body over the cap, seen while it came in."""
+
+
+class TooSlow(Exception):
+    """A body that was not whole in time."""
 
 
 def _declared(scope: Scope) -> int:

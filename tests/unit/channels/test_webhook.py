@@ -75,3 +75,15 @@ def test_without_a_secret_or_data_nothing_is_sent() -> None:
     with pytest.raises(DeliveryRefused):
         webhook(http).send(replace(MESSAGE, data=None), URL, "d1")
     assert http.posts == []
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_a_receiver_that_throws_back_its_address_does_not_have_it_kept(status: int) -> None:
+    url = "https://example.org/hooks/s3cr3t?token=abcdef"
+    body = f"POST /hooks/s3cr3t?token=abcdef at {url}, token=abcdef".encode()
+    try:
+        said = webhook(FakeHttp(Answer(status, body))).send(MESSAGE, url, "d1").detail
+    except DeliveryError as error:
+        said = str(error)
+    assert "example.org" in said
+    assert "POST *** at ***, ***" in said

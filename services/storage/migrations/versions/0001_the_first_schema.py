@@ -129,7 +129,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.create_index('ix_deliveries_planned', ['planned_at'], unique=False)
-        batch_op.create_index('ix_deliveries_state', ['state'], unique=False)
+        batch_op.create_index('ix_deliveries_state', ['state', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_deliveries_subscriber_id'), ['subscriber_id'], unique=False)
 
     op.create_table('documents',
@@ -341,10 +341,11 @@ def upgrade() -> None:
     with op.batch_alter_table('jobs', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_jobs_cause_id'), ['cause_id'], unique=False)
         batch_op.create_index('ix_jobs_finished', ['state', 'finished_at'], unique=False)
+        batch_op.create_index('ix_jobs_kind', ['kind', 'id'], unique=False)
         batch_op.create_index('ix_jobs_leased', ['lease_until'], unique=False, sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
-        batch_op.create_index('ix_jobs_over', ['stage', 'state'], unique=False, sqlite_where=sa.text("state IN ('done', 'dead')"), postgresql_where=sa.text("state IN ('done', 'dead')"))
+        batch_op.create_index('ix_jobs_over', ['state', 'stage'], unique=False, sqlite_where=sa.text("state IN ('done', 'dead')"), postgresql_where=sa.text("state IN ('done', 'dead')"))
         batch_op.create_index('ix_jobs_ready', ['stage', 'priority', 'due_at', 'id'], unique=False, sqlite_where=sa.text("state = 'ready'"), postgresql_where=sa.text("state = 'ready'"))
-        batch_op.create_index(batch_op.f('ix_jobs_signature'), ['signature'], unique=False)
+        batch_op.create_index('ix_jobs_signature', ['signature'], unique=False, sqlite_where=sa.text('signature IS NOT NULL'), postgresql_where=sa.text('signature IS NOT NULL'))
         batch_op.create_index('ix_jobs_state', ['state', 'id'], unique=False)
 
     op.create_table('links',
@@ -357,6 +358,7 @@ def upgrade() -> None:
     sa.Column('evidence', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('repo_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('found_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('by_title', sa.Boolean(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('paper_id', 'url_key')
     )
@@ -367,6 +369,7 @@ def upgrade() -> None:
     sa.Column('key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('user', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('mark', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('role', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('created_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.Column('expires_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('key')
@@ -449,7 +452,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('key')
     )
     with op.batch_alter_table('papers', schema=None) as batch_op:
-        batch_op.create_index('ix_papers_announced', ['announced_on', 'id'], unique=False)
+        batch_op.create_index('ix_papers_announced', ['announced_on', 'id', 'upvotes', 'comments_count'], unique=False)
         batch_op.create_index(batch_op.f('ix_papers_first_seen_at'), ['first_seen_at'], unique=False)
         batch_op.create_index('ix_papers_published', ['published_at'], unique=False)
 
@@ -528,6 +531,11 @@ def upgrade() -> None:
     with op.batch_alter_table('repos', schema=None) as batch_op:
         batch_op.create_index('ix_repos_due', ['host', 'next_check_at'], unique=False)
 
+    op.create_table('seals',
+    sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('value', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('name')
+    )
     op.create_table('sentences',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -551,6 +559,7 @@ def upgrade() -> None:
     sa.Column('rank', sa.Integer(), nullable=True),
     sa.Column('announce_type', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('seen_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('by_title', sa.Boolean(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('paper_id', 'feed_id', 'day')
     )
@@ -574,6 +583,7 @@ def upgrade() -> None:
     sa.Column('as_of', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('content_hash', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('data', sa.JSON(), nullable=False),
+    sa.Column('first_on', sa.Date(), nullable=False),
     sa.Column('said_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('paper_id', 'source')
@@ -635,6 +645,25 @@ def upgrade() -> None:
     sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('address_key')
     )
+    op.create_table('title_entries',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('value', sa.Text(), nullable=False),
+    sa.Column('title_key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('source', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('feed_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('day', sa.Date(), nullable=False),
+    sa.Column('read_on', sa.Date(), nullable=True),
+    sa.Column('content_hash', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('data', sa.JSON(), nullable=False),
+    sa.Column('seen_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('value', 'source', 'feed_id', 'content_hash')
+    )
+    with op.batch_alter_table('title_entries', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_title_entries_paper_id'), ['paper_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_title_entries_title_key'), ['title_key'], unique=False)
+
     op.create_table('titles',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -698,6 +727,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_titles_body_key'))
 
     op.drop_table('titles')
+    with op.batch_alter_table('title_entries', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_title_entries_title_key'))
+        batch_op.drop_index(batch_op.f('ix_title_entries_paper_id'))
+
+    op.drop_table('title_entries')
     op.drop_table('suppressions')
     with op.batch_alter_table('suppression_events', schema=None) as batch_op:
         batch_op.drop_index('ix_suppression_events_address')
@@ -721,6 +755,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_sentences_at')
 
     op.drop_table('sentences')
+    op.drop_table('seals')
     with op.batch_alter_table('repos', schema=None) as batch_op:
         batch_op.drop_index('ix_repos_due')
 
@@ -760,10 +795,11 @@ def downgrade() -> None:
     op.drop_table('links')
     with op.batch_alter_table('jobs', schema=None) as batch_op:
         batch_op.drop_index('ix_jobs_state')
-        batch_op.drop_index(batch_op.f('ix_jobs_signature'))
+        batch_op.drop_index('ix_jobs_signature', sqlite_where=sa.text('signature IS NOT NULL'), postgresql_where=sa.text('signature IS NOT NULL'))
         batch_op.drop_index('ix_jobs_ready', sqlite_where=sa.text("state = 'ready'"), postgresql_where=sa.text("state = 'ready'"))
         batch_op.drop_index('ix_jobs_over', sqlite_where=sa.text("state IN ('done', 'dead')"), postgresql_where=sa.text("state IN ('done', 'dead')"))
         batch_op.drop_index('ix_jobs_leased', sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
+        batch_op.drop_index('ix_jobs_kind')
         batch_op.drop_index('ix_jobs_finished')
         batch_op.drop_index(batch_op.f('ix_jobs_cause_id'))
 
