@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from services.domain.errors import InvalidInput
 
@@ -40,6 +42,22 @@ class Actor:
 def allows(role: str, needed: str) -> bool:
     """Whether somebody of `role` may do what wants `needed`; an unknown role may nothing."""
     return role in ROLES and needed in ROLES and ROLES.index(role) >= ROLES.index(needed)
+
+
+def claimed(claims: Mapping[str, Any], path: str) -> list[str]:
+    """The texts a login provider's claim holds, one or a list; `path` is its name, or names by dots, one in another."""
+    value: Any = claims.get(path)
+    if value is None:
+        value = claims
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
+
+
+def highest_role(values: Iterable[str], roles: Mapping[str, str]) -> str:
+    """Of the roles these values stand for the one that may most; empty when they stand for none."""
+    found = {roles[value] for value in values if value in roles}
+    return max(found, key=ROLES.index, default="")
 
 
 def checked_name(text: str) -> str:

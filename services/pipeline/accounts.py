@@ -37,7 +37,8 @@ TOKEN_STARTS = "bst_"  # noqa: S105 - how tokens begin, and none itself
 """What every token begins with, so that scanners of leaked secrets can tell one."""
 LONGEST_TOKEN_DAYS = 3650
 
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+"""As OWASP's password storage cheat sheet wants it of argon2id, at least."""
 _one_at_a_time = threading.Lock()
 """Each hash takes 19 MB: a crowd at the login page must not take all there is."""
 
@@ -45,12 +46,12 @@ _one_at_a_time = threading.Lock()
 def hash_password(password: str) -> str:
     """What is kept of a password."""
     with _one_at_a_time:
-        return _hasher.hash(password)
+        return HASHER.hash(password)
 
 
 def _verify(kept: str, password: str) -> bool:
     with _one_at_a_time, suppress(VerificationError, InvalidHashError):
-        return _hasher.verify(kept, password[:LONGEST_PASSWORD])
+        return HASHER.verify(kept, password[:LONGEST_PASSWORD])
     return False
 
 
@@ -71,6 +72,8 @@ class Accounts:
         self._rt = rt
         self._own_hash = hash_password(password)
         self._own_mark = fingerprint(rt.secret, f"password:{password}")
+        s = rt.settings
+        self._provider_mark = fingerprint(rt.secret, f"provider:{s.oidc_issuer} {s.oidc_client_id}")
 
     # -- people ------------------------------------------------------------------------------------------------
 
@@ -87,25 +90,30 @@ class Accounts:
             return "admin"
         return known.role if known else None
 
-    def open_session(self, name: str) -> str:
-        """A new session's cookie value; nothing anybody had before is worth it."""
+    def open_session(self, name: str, *, vouched: str = "") -> str:
+        """A new session's cookie value; nothing anybody had before is worth it.
+
+        `vouched`: the role of who comes from a login provider, and not with a password.
+        """
         value = secrets.token_urlsafe(32)
         now = self._rt.now()
         with self._rt.writing() as session:
             users.open_login(
-                session, key=key_of(value), user=name, mark=self._mark(session, name), now=now,
-                until=now + SESSION_LIVES,
+                session, key=key_of(value), user=name, mark=self._mark(session, name, vouched), role=vouched,
+                now=now, until=now + SESSION_LIVES,
             )  # fmt: skip
         return value
 
-    def _mark(self, session: Session, name: str) -> str:
+    def _mark(self, session: Session, name: str, vouched: str) -> str:
+        if vouched:
+            return self._provider_mark
         if name == ADMIN:
             return self._own_mark
         return fingerprint(self._rt.secret, users.get(session, name).password_hash)
 
     def of_session(self, value: str) -> tuple[str, str] | None:
         """(name, role) of whoever a cookie stands for; `None` when it is forged, too old or ended, or its password
-        is another by now."""
+        (its provider) is another by now."""
         if not 20 <= len(value) <= 100:
             return None
         with self._rt.reading() as session:
@@ -113,11 +121,13 @@ class Accounts:
             if login is None:
                 return None
             user = None if login.user == ADMIN else users.find(session, login.user)
-            if login.user != ADMIN and (user is None or user.disabled):
+            if user is None and login.user != ADMIN and not login.role:
                 return None
-            if not hmac.compare_digest(login.mark, self._mark(session, login.user)):
+            if user is not None and user.disabled:
                 return None
-            return login.user, user.role if user is not None else "admin"
+            if not hmac.compare_digest(login.mark, self._mark(session, login.user, login.role)):
+                return None
+            return login.user, user.role if user is not None else login.role or "admin"
 
     def end_session(self, value: str) -> None:
         """No cookie of this session is worth anything from now on, whichever process it comes to."""
@@ -125,7 +135,8 @@ class Accounts:
             users.end_login(session, key_of(value))
 
     def role_of(self, name: str, *, otherwise: str) -> str | None:
-        """The role of somebody a trusted proxy has let in; `None` for one who is disabled, or unknown and unwanted."""
+        """The role of somebody whom a trusted proxy or a login provider vouches for; `None` for one who is disabled,
+        or unknown and unwanted."""
         with self._rt.reading() as session:
             user = users.find(session, name)
         if user is None:

@@ -53,9 +53,9 @@ def change(session: Session, name: str, **values: Any) -> None:
 # -- sessions --------------------------------------------------------------------------------------------------
 
 
-def open_login(session: Session, *, key: str, user: str, mark: str, now: datetime, until: datetime) -> None:
+def open_login(session: Session, *, key: str, user: str, mark: str, role: str, now: datetime, until: datetime) -> None:
     """Keep an open session; the user's last login is now."""
-    session.add(Login(key=key, user=user, mark=mark, created_at=now, expires_at=until))
+    session.add(Login(key=key, user=user, mark=mark, role=role, created_at=now, expires_at=until))
     change(session, user, last_login_at=now)
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from services.domain.errors import InvalidInput
 from services.domain.users import Actor
@@ -135,7 +136,11 @@ def test_a_session_runs_out(site: Site, clock: Clock) -> None:
     assert site.get("/admin").status_code == 303
 
 
-def test_a_name_nobody_has_takes_as_long_as_a_wrong_password(make_runtime: MakeRuntime) -> None:
+def test_a_name_nobody_has_takes_as_long_as_a_wrong_password(
+    make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_service = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+    monkeypatch.setattr(accounts, "HASHER", in_service)
     rt = make_runtime()
     accounts.add_user(rt, BOSS, "ada", ADAS, "viewer")
     checks = Accounts(rt, PASSWORD)

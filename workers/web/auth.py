@@ -23,6 +23,7 @@ from services.domain.errors import InvalidInput
 from services.domain.users import ADMIN, Actor, checked_name
 from services.pipeline import acts
 from services.pipeline.accounts import Accounts
+from services.pipeline.sign_on import SignOn
 from services.storage import allowances
 from workers.web.access import LOGIN, PUBLIC, needed
 from workers.web.kit import Web, WebKit
@@ -80,6 +81,7 @@ class Gatekeeper:
         settings = web.rt.settings
         self._rt = web.rt
         self.accounts = Accounts(web.rt, ensure_admin_password(settings))
+        self.sign_on = SignOn(web.rt)
         self.made_password = not settings.admin_password.get_secret_value()
         """The administrator's password was made here: it lets in from this machine only."""
         public = urlsplit(settings.public_url)
@@ -147,7 +149,8 @@ class Gatekeeper:
 
     def admit(self, request: Request) -> None:
         """Refuse the login form to all but this machine while nobody else could log in anyway."""
-        if self.made_password and not on_loopback(request) and not self.accounts.anybody():
+        others = self.sign_on.on or self.accounts.anybody()
+        if self.made_password and not on_loopback(request) and not others:
             raise Refused(
                 403,
                 "Only from this machine",

@@ -38,13 +38,14 @@ def login_form(request: Request, web: WebKit, keeper: Keeper, next: str = "") ->
     """The form."""
     if keeper.who(request) is not None:
         return RedirectResponse(safe_next(next), 303)
-    return _login_page(request, web, keeper, next)
+    return login_page(request, web, keeper, next)
 
 
-def _login_page(
+def login_page(
     request: Request, web: Web, keeper: Gatekeeper, target: str, *, status: int = 200, error: str = "",
     user: str = ADMIN,
 ) -> Response:  # fmt: skip
+    """The form, and the way to the login provider where one is set."""
     bound = request.cookies.get(FORM_COOKIE) or ""
     fresh = not re.fullmatch(r"[A-Za-z0-9_-]{20,60}", bound)
     if fresh:
@@ -53,6 +54,7 @@ def _login_page(
         request, "admin/login.html", status=status, private=True, csrf=web.forms.mark("login", bound),
         next=safe_next(target), error=error, made_password=keeper.made_password and on_loopback(request),
         password_file=str(password_file(web.rt.settings)), user=clean(user, limit=64),
+        provider=keeper.sign_on.host if keeper.sign_on.on else "",
     )  # fmt: skip
     if fresh:
         answer.set_cookie(
@@ -76,14 +78,14 @@ def login(
     bound = request.cookies.get(FORM_COOKIE, "")
     ours = from_own_page(request, web.rt.settings.public_url)
     if not bound or not ours or web.forms.age("login", csrf, bound) is None:
-        return _login_page(
+        return login_page(
             request, web, keeper, next, status=403, error="The form had expired. Please try again.", user=user
         )
     client = client_of(request)
     wait = math.ceil(keeper.too_often(client).total_seconds())
     if wait:
         log.warning("admin.login_limited", client=client)
-        answer = _login_page(
+        answer = login_page(
             request, web, keeper, next, status=429, error=f"Too many tries. Please wait {wait} seconds.", user=user
         )
         answer.headers["Retry-After"] = str(wait)
@@ -96,20 +98,29 @@ def login(
         log.warning("admin.login_failed", client=client)
         stranger = Actor(name=name or "?", role="none", origin="web", address=client)
         acts.note(web.rt, stranger, "login", name, outcome="denied", detail="not the right name and password")
-        return _login_page(
+        return login_page(
             request, web, keeper, next, status=401, error="That is not the right name and password.", user=user
         )
+    answer = enter(request, web, keeper, name, role, next)
+    answer.delete_cookie(FORM_COOKIE, path="/admin")
+    return answer
+
+
+def enter(
+    request: Request, web: Web, keeper: Gatekeeper, name: str, role: str, target: str, *, vouched: str = ""
+) -> Response:
+    """A new session in the place of the old one, and on to the page that was asked for."""
     old = keeper.cookie(request)
     if old:
         keeper.accounts.end_session(old)
-    value = keeper.accounts.open_session(name)
-    acts.note(web.rt, Actor(name=name, role=role, origin="web", address=client), "login", name)
-    answer = RedirectResponse(safe_next(next), 303, {"Cache-Control": "no-store"})
+    value = keeper.accounts.open_session(name, vouched=vouched)
+    me = Actor(name=name, role=role, origin="web", address=client_of(request))
+    acts.note(web.rt, me, "login", name, after={"by": keeper.sign_on.host} if vouched else {})
+    answer = RedirectResponse(safe_next(target), 303, {"Cache-Control": "no-store"})
     answer.set_cookie(
         keeper.cookie_name(request), value, max_age=int(SESSION_LIVES.total_seconds()), path="/", httponly=True,
         samesite="lax", secure=keeper.secure(request),
     )  # fmt: skip
-    answer.delete_cookie(FORM_COOKIE, path="/admin")
     return answer
 
 
