@@ -6,7 +6,6 @@ the log. The library is an extra; without it everything else works.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 import threading
@@ -18,8 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.channels import no_intent
-from services.channels.smtp_url import is_loopback
-from services.domain.errors import DeliveryDeferred, DeliveryRefused, DeliveryUnknown
+from services.domain.errors import DeliveryDeferred, DeliveryRefused, DeliveryUnknown, UpstreamError, UpstreamRejected
 from services.domain.messages import Message, Receipt
 from services.domain.text import excerpt
 
@@ -38,15 +36,17 @@ _AGAIN = frozenset({408, 425, 429})
 class AppriseChannel:
     """Sends a message's short form to the Apprise URL given as `to`.
 
-    `allowed_hosts` are private hosts (`host` or `host:port`) that may be called all the same.
+    `check_host` raises for a host that may not be called, whatever name it goes by. The library looks the name up once
+    more to call it: against a name whose answer changes in between, only a network that lets nothing private through
+    helps.
     """
 
     name = "apprise"
 
     def __init__(
-        self, *, allowed_hosts: frozenset[str] = frozenset(), clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, check_host: Callable[[str, int], None], *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._allowed_hosts = allowed_hosts
+        self._check_host = check_host
         self._clock = clock
 
     def send(
@@ -92,10 +92,16 @@ class AppriseChannel:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             return  # tokens where a host would stand
-        if _is_private(host) and not {host, f"{host}:{port}"} & self._allowed_hosts:
+        if not host:
+            return
+        try:
+            self._check_host(host, port or 443)
+        except UpstreamRejected:  # its words name the host, which may be the secret
             raise DeliveryRefused(
                 f"{scheme}: a private address; list it in BROADSHEET_ALLOWED_PRIVATE_HOSTS if that is meant"
-            )
+            ) from None
+        except UpstreamError:
+            raise DeliveryDeferred(f"{scheme}: its host cannot be looked up just now") from None
 
 
 def _takes_text(service: Any, library: ModuleType) -> bool:
@@ -123,13 +129,6 @@ def fitting(message: Message, room: int) -> str:
 def more(papers: int) -> str:
     """What stands for papers that had no room."""
     return f"… and {papers} more"
-
-
-def _is_private(host: str) -> bool:
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return is_loopback(host) or host.endswith((".internal", ".local", ".localhost"))
 
 
 def _library() -> ModuleType:

@@ -17,6 +17,7 @@ from services.channels.posting import failure_of_error, said
 from services.domain.deliveries import Part
 from services.domain.errors import DeliveryDeferred, DeliveryRefused, DeliveryUnknown, UpstreamError
 from services.domain.messages import Message, Receipt
+from services.domain.slack_api import RATE_LIMITED, read_answer
 
 MAIN = "main"
 REPLY = "reply:"
@@ -31,7 +32,7 @@ _OURS = {
     "not_in_channel": "the bot is not in the channel: /invite it there",
     "channel_not_found": "there is no such channel, or it is private and the bot not in it: /invite it there",
 }  # fmt: skip
-_AGAIN = frozenset({"ratelimited", "rate_limited", "service_unavailable", "message_limit_exceeded"})
+_AGAIN = RATE_LIMITED | {"service_unavailable", "message_limit_exceeded"}
 # "Some aspect of the operation may have succeeded", says Slack of these.
 _DOUBTFUL = frozenset({"fatal_error", "internal_error", "request_timeout"})
 
@@ -84,21 +85,21 @@ class SlackBot:
             failure = failure_of_error(error, _WHERE)
             failure.args = (str(failure).replace(self._token, "***"),)
             raise failure from None
-        data = _object(answer.body)
-        if data is None:
+        found = read_answer(answer.body)
+        if found is None:
             raise DeliveryUnknown(
                 f"{_WHERE} answered {answer.status}, but nothing of Slack's: {said(answer.body)}",
                 code=str(answer.status),
             )
-        ts, channel = data.get("ts"), data.get("channel")
-        if data.get("ok") is True and isinstance(ts, str) and isinstance(channel, str):
+        ts, channel, word = found.data.get("ts"), found.data.get("channel"), found.word
+        if not word and isinstance(ts, str) and isinstance(channel, str):
             return f"{channel}:{ts}"
-        word = said(str(data.get("error") or "no reason").encode(), limit=60)
         if word in _OURS:
             raise DeliveryDeferred(f"{_WHERE}: {_OURS[word]} ({word})", code=word)
         if word in _AGAIN:
             raise DeliveryDeferred(f"{_WHERE}: {word}", code=word)
-        if word in _DOUBTFUL or data.get("ok") is True:
+        if not word or word in _DOUBTFUL:
+            word = word or "no receipt"
             raise DeliveryUnknown(f"{_WHERE}: {word}", code=word)
         raise DeliveryRefused(f"{_WHERE}: {word}", code=word)
 
@@ -121,11 +122,3 @@ class _Unrecorded:
 
     def taken(self, part: str, receipt: str) -> None:
         """Nobody remembers."""
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) and "ok" in data else None

@@ -5,6 +5,7 @@
     title:quant* author:"Kenji Itō"         fields, beginnings of words; accents and case do not matter
     cat:(cs.CL OR cs.LG) has:code           several values; things a paper may have
     stars:>=100 announced:[2026-11-01 TO *] ranges; days may also be months (2026-11) or years
+    published:>now-7d date:[now-1m TO now]  days counted back from today: d, w, m, y
 
 OR binds closer than a space, as in web search: `fast decoding OR sampling` is `fast AND (decoding OR
 sampling)`. AND binds closer than OR. `+` changes nothing, since every word is required. Words match whole
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from luqum.tree import (
     AndOperation,
@@ -167,13 +169,16 @@ def _listed(items: Sequence[str]) -> str:
 # --- from the text -------------------------------------------------------------------------------------
 
 
-def parse_query(text: str) -> Query:
-    """The query that `text` spells; empty text wants every paper. Raises `QueryError`, showing the place."""
+def parse_query(text: str, today: date) -> Query:
+    """The query that `text` spells on the (UTC) day `today`, from which relative days are counted.
+
+    Empty text wants every paper. Raises `QueryError`, showing the place.
+    """
     if not text.strip() and len(text) <= MAX_QUERY:
         return Query(text)
     prepared = prepare(text)
     tree = parse_tree(prepared)
-    root = _Compiler(prepared).compile(tree, None)
+    root = _Compiler(prepared, today).compile(tree, None)
     if root is None:
         raise query_error(
             text,
@@ -185,9 +190,9 @@ def parse_query(text: str) -> Query:
 
 
 class _Compiler:
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, today: date) -> None:
         self._prepared = prepared
-        self._terms = TermFactory(prepared)
+        self._terms = TermFactory(prepared, today)
 
     def compile(self, item: Item, name: str | None, *, negated: bool = False) -> Node | None:
         """The node for luqum's `item` in the field `name`; `None` for mere punctuation (`&` in `R & D`)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 
 from luqum.tree import From, Fuzzy, Item, Phrase, Proximity, To, Word
@@ -52,7 +53,7 @@ FIELDS: Mapping[str, str] = {
     "citations": "works known to cite it: citations:>=10",
     "stars": "stars of its repository",
     "authors_count": "number of authors",
-    "date": "day announced, else published, else first seen: 2026-11-24, 2026-11, >=2026-10, [2026 TO *]",
+    "date": "day announced, else published, else first seen: 2026-11-24, 2026-11, >=now-7d, [2026 TO *]",
     "announced": "day a feed listed it",
     "published": "day its first version was published",
     "updated": "day its present version was submitted",
@@ -103,10 +104,11 @@ def canonical_field(name: str, prepared: Prepared, at: int) -> str:
 
 
 class TermFactory:
-    """Makes the terms of one query, and keeps count of the costly ones."""
+    """Makes the terms of one query as it is read on the day `today`, and keeps count of the costly ones."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, today: date) -> None:
         self._prepared = prepared
+        self._today = today
         self._costly = 0
 
     def make(self, item: Item, name: str | None) -> Term | None:
@@ -121,7 +123,7 @@ class TermFactory:
         if field in NUMBER_FIELDS:
             return number_term(self._prepared, item, field)
         if field in DATE_FIELDS:
-            return date_term(self._prepared, item, field)
+            return date_term(self._prepared, item, field, self._today)
         value = self._value(item, field)
         if field in VALUE_FIELDS:
             return ValueTerm(field, spaced(value) if field == "topic" else fold(value)) if value else None
@@ -164,7 +166,7 @@ class TermFactory:
             if field in NUMBER_FIELDS:
                 return number_term(self._prepared, side, field)
             if field in DATE_FIELDS:
-                return date_term(self._prepared, side, field)
+                return date_term(self._prepared, side, field, self._today)
         named = parse_arxiv(text)
         if named is None:
             return None

@@ -55,8 +55,8 @@ def preview_rule(
     session: Session, text: str, *, now: datetime, days: int = DAYS, feeds: Sequence[str] = (), limit: int = 10
 ) -> RulePreview:
     """Try a query on the papers of the last `days` days. Raises `QueryError` for one that cannot be read."""
-    query = parse_query(text)
     today = now.date()
+    query = parse_query(text, today)
     since = today - timedelta(days=days - 1)
     shut_out = exclusions(query)
     ids = search.find(session, allowing(query, *shut_out), now=now, since=since, feeds=feeds)

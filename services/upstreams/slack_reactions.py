@@ -3,11 +3,10 @@ that others write is read."""
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlencode
 
 from services.domain.errors import MalformedDocument, RateLimited, UpstreamRejected
-from services.domain.text import clean
+from services.domain.slack_api import RATE_LIMITED, read_answer
 from services.domain.votes import Reaction
 
 GATE = "slack reactions"
@@ -27,20 +26,16 @@ def request_url(api_url: str, channel: str, ts: str) -> str:
 def parse(body: bytes) -> tuple[Reaction, ...]:
     """The reactions; none for a message that is gone. Raises `RateLimited`, `UpstreamRejected` with Slack's word, or
     `MalformedDocument`."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedDocument("Slack's answer is no JSON") from error
-    if not isinstance(data, dict) or not isinstance(data.get("ok"), bool):
+    answer = read_answer(body)
+    if answer is None:
         raise MalformedDocument("Slack's answer is not one of its Web API")
-    if not data["ok"]:
-        word = clean(str(data.get("error")), limit=60)
-        if word in _GONE:
-            return ()
-        if word in {"ratelimited", "rate_limited"}:
-            raise RateLimited(f"Slack: {word}")
-        raise UpstreamRejected(f"Slack: {word}")
-    message = data.get("message")
+    if answer.word in _GONE:
+        return ()
+    if answer.word in RATE_LIMITED:
+        raise RateLimited(f"Slack: {answer.word}")
+    if answer.word:
+        raise UpstreamRejected(f"Slack: {answer.word}")
+    message = answer.data.get("message")
     listed = message.get("reactions") if isinstance(message, dict) else None
     return tuple(
         Reaction(one["name"], tuple(user for user in users[:MOST] if isinstance(user, str)))

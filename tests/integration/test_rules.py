@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.domain.queries import QueryError, parse_query
+from services.domain.queries import QueryError
 from services.domain.rules import allowing, exclusions, written
 from services.pipeline.rules import preview_rule
 from services.runtime import Runtime
-from tests.factories import DAY, add_feed, entry, store
+from tests.factories import DAY, add_feed, entry, parse_query, store
 
 
 def test_the_last_days_are_counted_and_each_exclusion_by_itself(rt: Runtime) -> None:

@@ -12,6 +12,7 @@ from config.settings import Settings
 from services.domain.errors import BroadsheetError
 from services.runtime import Runtime
 from services.upstreams.http import HttpClient
+from workers.commands.catalogue_checks import catalogue_checks, check_switches
 from workers.commands.checks import (
     Check,
     check_addresses,
@@ -22,10 +23,11 @@ from workers.commands.checks import (
     check_home,
     check_key,
     check_quotas,
+    check_seals,
     check_work,
     failure,
 )
-from workers.commands.mail_checks import check_dkim, check_smtp, smtp_urls
+from workers.commands.mail_checks import check_dkim, check_smtp, smtp_urls, txt_records
 from workers.commands.remote_checks import (
     TIMEOUT_S,
     check_broker,
@@ -49,9 +51,11 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
         return
     try:
         yield from check_database(rt)
+        yield from check_seals(rt)
         yield from check_catalogue(rt)
         yield check_addresses(settings)
-        yield from check_dkim(settings)
+        yield check_switches(settings)
+        yield from check_dkim(settings, txt_records if network else None)
         slow: list[Callable[[], Check]] = [lambda: check_broker(settings)]
         upstreams = upstreams_of(settings, kinds_in_use(rt))
         dates: list[datetime] = []
@@ -60,8 +64,10 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
             with HttpClient(
                 user_agent=settings.user_agent, connect_timeout_s=4, deadline_s=TIMEOUT_S, attempts=1,
                 max_body_bytes=8 * 1024 * 1024, allowed_private_hosts=settings.private_hosts,
+                secrets=settings.secret_values(),
             ) as http:  # fmt: skip
                 slow += [upstream_check(http, upstream, dates) for upstream in upstreams]
+                slow += catalogue_checks(settings, http)
                 yield from _together(slow)
             yield check_clock(dates)
         else:

@@ -30,11 +30,9 @@ def preview(
 ) -> None:
     """Try a query on the last days: how many papers, how many a day, and what each exclusion removes."""
     from services.domain.export import paper_json
-    from services.domain.queries import parse_query
     from services.pipeline.rules import preview_rule
     from services.storage import feeds as feed_rows
 
-    parse_query(query)
     with opened() as rt, rt.reading() as session:
         for name in feeds or ():
             feed_rows.get(session, name)

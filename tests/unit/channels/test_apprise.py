@@ -17,7 +17,15 @@ from config.logging import redact
 from services.channels.apprise import AppriseChannel, fitting
 from services.digests.short import calm
 from services.domain.addresses import parse_address
-from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown, InvalidInput
+from services.domain.errors import (
+    DeliveryDeferred,
+    DeliveryError,
+    DeliveryRefused,
+    DeliveryUnknown,
+    InvalidInput,
+    UpstreamUnavailable,
+)
+from services.upstreams.http import HttpClient
 from tests.servers import free_port
 
 from .samples import MESSAGE, NOW, Intent
@@ -72,7 +80,23 @@ def root_log() -> Iterator[io.StringIO]:
 
 
 def channel() -> AppriseChannel:
-    return AppriseChannel(allowed_hosts=frozenset({"127.0.0.1"}), clock=lambda: NOW)
+    http = HttpClient(user_agent="x", allowed_private_hosts={"127.0.0.1"}, resolver=resolved)
+    return AppriseChannel(http.check_host, clock=lambda: NOW)
+
+
+def resolved(host: str, _: int) -> list[str]:
+    """Names as a resolver knows them."""
+    known = {
+        "localhost": "127.0.0.1",
+        "2130706433": "127.0.0.1",
+        "intra.example": "10.1.2.3",
+        "hook.example": "1.1.1.1",
+    }
+    if host == "slow.example":
+        raise UpstreamUnavailable("too late")
+    if host not in known and not {".", ":"} & set(host):
+        raise OSError("no such name")
+    return [known.get(host, host)]
 
 
 def test_a_digest_arrives_once_with_a_receipt() -> None:
@@ -120,6 +144,8 @@ def test_one_that_is_not_reached_is_tried_later() -> None:
         ("json://localhost/topsecret", "private address"),
         ("json://[::1]/topsecret", "private address"),
         ("json://169.254.169.254/topsecret", "private address"),
+        ("json://2130706433/topsecret", "private address"),
+        ("json://intra.example:8080/topsecret", "private address"),
     ],
 )
 def test_addresses_that_cannot_work_are_refused(url: str, says: str) -> None:
@@ -128,6 +154,16 @@ def test_addresses_that_cannot_work_are_refused(url: str, says: str) -> None:
         channel().send(SHORT, url, "d1", commit_intent=intent)
     assert "topsecret" not in str(caught.value)
     assert intent.calls == 0
+
+
+def test_a_host_that_cannot_be_looked_up_is_asked_later() -> None:
+    with pytest.raises(DeliveryDeferred, match="looked up"):
+        channel().send(SHORT, "json://slow.example/topsecret", "d1")
+
+
+@pytest.mark.parametrize("url", ["json://hook.example/", "discord://417421629843371081/JHMHI8qBe7bk2ZwO5U711o3dV_js"])
+def test_a_public_host_and_a_token_in_its_place_pass(url: str) -> None:
+    AppriseChannel(HttpClient(user_agent="x", resolver=resolved).check_host)._check(url.partition(":")[0], url)
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def test_trouble_at_any_part_leaves_those_before_it_taken(at: int) -> None:
         (no("fatal_error"), DeliveryUnknown, "fatal_error"),
         (no("<b>never heard of</b>"), DeliveryRefused, "<b>never heard of</b>"),
         (Answer(200, b"<html>log in</html>"), DeliveryUnknown, "200"),
-        (Answer(200, b'{"ok": true}'), DeliveryUnknown, "no reason"),
+        (Answer(200, b'{"ok": true}'), DeliveryUnknown, "no receipt"),
         (UpstreamUnavailable("answered 503", status=503), DeliveryDeferred, "503"),
         (UpstreamUnavailable("no answer"), DeliveryUnknown, ""),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.domain.matching import PaperSet
 from services.domain.papers import AuthorData, PaperFacts
-from services.domain.queries import parse_query
+from tests.factories import parse_query
 
 WORDS = ("lantern", "tide", "pre-training", "K", "signal", "harbour")
 PAPERS = [

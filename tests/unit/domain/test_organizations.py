@@ -11,7 +11,7 @@ from services.domain.categories import ALIASES, NAMES, label, once, with_twins
 from services.domain.indexed import Indexed
 from services.domain.organizations import Organization, main_organization, organizations_of
 from services.domain.papers import AuthorData, PaperFacts
-from services.domain.queries import parse_query
+from tests.factories import parse_query
 
 
 def paper(**changes: Any) -> PaperFacts:

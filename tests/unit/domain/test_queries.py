@@ -22,7 +22,8 @@ from services.domain.errors import InvalidInput
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
 from services.domain.papers import AuthorData, PaperFacts, RepoFacts
-from services.domain.queries import FIELDS, MAX_QUERY, Indexed, Query, QueryError, parse_query
+from services.domain.queries import FIELDS, MAX_QUERY, Indexed, Query, QueryError
+from tests.factories import parse_query
 
 CORPORA = Path(os.environ.get("BROADSHEET_CORPORA", Path(__file__).parents[4] / "shared" / "corpora"))
 
@@ -199,6 +200,18 @@ BARE = PaperFacts(id=2, key="title:0", title="Tiny", first_seen_at=datetime(2026
         "announced:[2026-11-24 TO *]",
         "published:2026-11-20",
         "published<2026-11-21",
+        "announced:now",
+        "announced:today",
+        "announced:NOW-0D",
+        "published:>now-7d",
+        "published:>=now-4d",
+        "published:[now-30d TO now]",
+        "published:{now-1w TO now}",
+        "published<now-3d",
+        "published>now-5d",
+        "date:[now-1m TO *]",
+        "date:[* TO now+1y]",
+        "date:[now-1y TO 2026-11-24]",
         "seen:2026-11-24",
         "withdrawn:false",
     ],
@@ -358,6 +371,12 @@ def test_what_cut_a_paper_is_named(query: str, cut: str | None) -> None:
         ("date:2026-13", 5, "no day, month or year"),
         ("date:2026-02-30", 5, "no day, month or year"),
         ("date:yesterday", 5, "no day, month or year"),
+        ("date:now-7", 5, "as far back as now-7d"),
+        ("draft published:>now-7h", 17, "no day, month or year"),
+        ("date:now-99999d", 5, "no day, month or year"),
+        ("date:>now-9999y", 6, "no day, month or year"),
+        ("date:[now-1w TO now-1fortnight]", 16, "no day, month or year"),
+        ("date:[now TO now-7d]", 5, "nothing lies in this range"),
         ("date:2026-11-24T08:00", 5, "no day, month or year"),
         ("date:٢٠٢٦", 5, "no day, month or year"),
         ("date:[2026-12 TO 2026-11]", 5, "nothing lies in this range"),
@@ -436,7 +455,8 @@ def test_the_error_survives_pickling() -> None:
 
 PIECES = [
     "draft", "medusa", "specul*", "dec?ding", "decodign~", "x~2", '"speculative decoding"', '"a b"~3', "title:",
-    "author:ito", "cat:cs.*", "has:code", "stars:>1", "[1 TO 2]", "date:2026", "key:", "arxiv:2611.01234",
+    "author:ito", "cat:cs.*", "has:code", "stars:>1", "[1 TO 2]", "date:2026", "date:>now-7d", "now-7d", "key:",
+    "arxiv:2611.01234",
     "AND", "OR", "NOT", "TO", "(", ")", "-", "+", "!", "&&", "||", "~", "^", "^2", '"', "'", "/", "\\", ":",
     "[", "]", "{", "}", "<", ">", "=", "*", "?", "言語", "https://arxiv.org/abs/2611.01234", "\t", "\n", "\x00",
     "\ud800", "\u202e", "$x^2$", "a:b:c", "1.5", "“", "（",
