@@ -38,6 +38,8 @@ _IDLE_S = 30.0
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 _LOGIN_CODES = frozenset({530, 534, 535, 538})
 _CLOSING = 421
+_UNACKED_AT, _MIN_RTT_AT = 24, 148
+"""Where `struct tcp_info` has them (linux/tcp.h)."""
 
 
 @dataclass(slots=True)
@@ -241,6 +243,9 @@ class SmtpChannel:
             )
         else:
             smtp = smtplib.SMTP(server.host, server.port, self._hostname(), timeout=timeout_s)
+        if smtp.sock is not None:
+            # Each step waits for its answer, so nothing is gained by holding small packets back.
+            smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         smtp.ehlo_or_helo_if_needed()
         return smtp
 
@@ -316,19 +321,37 @@ def _stuffed(data: bytes) -> bytes:
 def _wait_until_taken(link: socket.socket, timeout_s: float) -> None:
     """Return once the other side has acknowledged all that was written, which writing alone does not tell.
 
-    A server that went away midway is noticed here, before the dot, while it is certain that it keeps nothing.
-    Raises OSError when it hung up or took nothing for so long.
+    A server that went away midway is noticed here, before the dot, while it is certain that it keeps nothing. For the
+    last segment, whose acknowledgement a receiver may hold back for a good part of a second (RFC 1122, 4.2.3.2), two
+    round trips without bad news are enough. Raises OSError when it hung up or took nothing for so long.
     """
-    limit, pause_s = time.monotonic() + timeout_s, 0.0005
+    begun, pause_s = time.monotonic(), 0.0001
     while _unacknowledged(link):
-        if time.monotonic() > limit:
+        passed = time.monotonic() - begun
+        if passed > timeout_s:
             raise TimeoutError(f"the message was not taken within {timeout_s:g} s")
+        segments, round_trip_s = _in_flight(link)
+        if segments == 1 and passed > 2 * round_trip_s:
+            break
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, 0.05)
     watch = select.poll()
     watch.register(link, getattr(select, "POLLRDHUP", 0))
     if watch.poll(0):
         raise ConnectionResetError("the server hung up before the end of the message")
+
+
+def _in_flight(link: socket.socket) -> tuple[int, float]:
+    """Segments that are not acknowledged and the shortest round trip seen, in seconds; zeros where the system does not
+    tell. From Linux's `struct tcp_info`: `tcpi_unacked` and `tcpi_min_rtt`, in microseconds."""
+    try:
+        told = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MIN_RTT_AT + 4)
+    except (AttributeError, OSError):
+        return 0, 0.0
+    if len(told) < _MIN_RTT_AT + 4:
+        return 0, 0.0
+    unacked, min_rtt = (int.from_bytes(told[at : at + 4], sys.byteorder) for at in (_UNACKED_AT, _MIN_RTT_AT))
+    return unacked, min_rtt / 1e6
 
 
 def _unacknowledged(link: socket.socket) -> int:

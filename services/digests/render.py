@@ -6,12 +6,14 @@ therefore repeats itself exactly, which lets mail stores that know its Message-I
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from services.digests.email import render_html, values_of
 from services.digests.entries import Page, make_page, plain, safe_mailto
 from services.digests.overrides import templates_of
 from services.digests.plain import render_text
+from services.digests.sharing import shared
 from services.digests.short import short_form
 from services.digests.slack import slack_payload
 from services.digests.slack_thread import slack_thread
@@ -25,36 +27,52 @@ _MAX_HEADER_URL = 800
 """A List-Unsubscribe line stays whole below SMTP's 998 bytes: folded ones broke signatures on the way."""
 
 
-def render(view: EditionView, *, message_id: str, list_id: str, folder: Path | None = None) -> Message:
+def render(
+    view: EditionView, *, message_id: str, list_id: str, folder: Path | None = None, mail_only: bool = False
+) -> Message:
     """The message for `view`: subject, HTML, text, Slack payload, webhook data and mail headers.
+
+    `mail_only` leaves out what a mail does not need, and shares what the mails of several readers have in common.
 
     `folder` may hold templates of the operator's own (see `overrides`); `BrokenTemplate` for one that cannot be used.
 
     `message_id` is `<left@right>` and stable for the delivery; `list_id` names the list, such as
     `Daily Papers <daily-papers.example.org>`. The date is the one the edition was composed at.
     """
-    page = make_page(view)
-    subject = subject_of(page)
     theirs = folder if folder is not None and folder.is_dir() else None
-    html, plan = render_html(page, subject, folder=theirs)
-    own_text = "edition.txt.j2" in templates_of(theirs).replaced
-    return Message(
-        message_id=message_id,
-        subject=subject,
-        text=(
-            templates_of(theirs).render("edition.txt.j2", values_of(page, subject, plan))
-            if own_text
-            else render_text(page, plan)
-        ),
-        html=html,
+    if mail_only and not templates_of(theirs).replaced:
+        subject, html, text = shared(view, _own_mail)
+    else:
+        subject, html, text = _mail(view, theirs)
+    mail = Message(
+        message_id=message_id, subject=subject, text=text, html=html, date=view.composed_at, list_id=list_id,
+        headers=_headers(view),
+    )  # fmt: skip
+    if mail_only:
+        return mail
+    page = make_page(view)
+    return replace(
+        mail,
         slack=slack_payload(page, subject),
         thread=slack_thread(page),
         short=short_form(page),
         data=webhook_data(view),
-        date=view.composed_at,
-        list_id=list_id,
-        headers=_headers(view),
     )
+
+
+def _own_mail(view: EditionView) -> tuple[str, str, str]:
+    return _mail(view, None)
+
+
+def _mail(view: EditionView, theirs: Path | None) -> tuple[str, str, str]:
+    """Subject, HTML and text."""
+    page = make_page(view)
+    subject = subject_of(page)
+    html, plan = render_html(page, subject, folder=theirs)
+    templates = templates_of(theirs)
+    if "edition.txt.j2" in templates.replaced:
+        return subject, html, templates.render("edition.txt.j2", values_of(page, subject, plan))
+    return subject, html, render_text(page, plan)
 
 
 def subject_of(page: Page) -> str:

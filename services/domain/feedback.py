@@ -48,14 +48,14 @@ def mute_target(kind: str, value: str) -> str:
         raise InvalidInput(f"{kind[:40]!r} cannot be muted; use one of {', '.join(_MUTES)}")
     plain = clean(value, limit=200).replace("\\", " ").replace('"', " ").strip()
     target = _MUTES[kind].format(plain)
-    if not plain or not parse_query(target).root:
+    if not plain or not parse_query(target, date.min).root:  # none of these has days in it
         raise InvalidInput("there is nothing to mute")
     return target
 
 
-def mutes_of(targets: Sequence[str]) -> tuple[Mute, ...]:
+def mutes_of(targets: Sequence[str], today: date) -> tuple[Mute, ...]:
     """The mutes for what was kept of them. Raises `QueryError` for a target that is no query."""
-    return tuple(Mute(parse_query(target)) for target in targets)
+    return tuple(Mute(parse_query(target, today)) for target in targets)
 
 
 def shut_out(paper: Indexed, mutes: Sequence[Mute]) -> str | None:

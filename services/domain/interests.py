@@ -188,6 +188,8 @@ class Space:
 
     def of_paper(self, paper: PaperFacts) -> dict[str, float]:
         """A paper's direction, kept: every reader's edition of a day asks for the same papers."""
+        if not self.idf:
+            return {}  # nobody's taste is known: no word would count
         key = (paper.title, paper.abstract)
         found = self._known.get(key)
         if found is None:

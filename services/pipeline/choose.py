@@ -20,9 +20,11 @@ from sqlmodel import Session
 
 from services.digests.words import day
 from services.domain.feedback import shut_out
+from services.domain.indexed import Indexed
+from services.domain.interests import Choice
 from services.domain.matching import PaperSet
 from services.domain.papers import PaperFacts
-from services.domain.queries import parse_query
+from services.domain.queries import Query, parse_query
 from services.domain.ranking import reasons
 from services.domain.schedule import LONG, LONGEST_GAP, is_catch_up
 from services.pipeline import feedback
@@ -43,6 +45,7 @@ MOST_BACK = 20
 
 KEPT_FOR = timedelta(seconds=30)
 """How old facts may be by which papers are matched."""
+MOST_ORDERS = 64
 MOST_KEPT = 5_000
 """Papers kept ready in a process; an edition that covers more gets them for itself."""
 
@@ -80,9 +83,9 @@ def choose(rt: Runtime, session: Session, subscription: Subscription) -> Chosen:
     last = editions.last(session, own)
     after = window(subscription, last, now)
     ids = archive.ids(session, first_seen_after=after, feeds=subscription.feeds, not_had_by=own)
-    query = _query(subscription.query)
+    query = _query(subscription.query, now.date())
     put_off = feedback.snoozes(session, own, local_day(subscription.timezone, now))
-    muted = feedback.mutes(session, own)
+    muted = feedback.mutes(session, own, now.date())
     ready = _ready(rt, session, ids, now)
     wanted = frozenset(ids)
     considered = sum(not ready.get(paper_id).paper.withdrawn for paper_id in wanted if paper_id in ready)
@@ -92,7 +95,7 @@ def choose(rt: Runtime, session: Session, subscription: Subscription) -> Chosen:
         and indexed.paper.id not in put_off.held and indexed.paper.id not in put_off.back
     ]  # fmt: skip
     span = now - after
-    ordered = feedback.order(session, subscription, matching, query, now=now, ageing=span < LONG)
+    ordered = _ordered(session, subscription, ready, matching, query, now, ageing=span < LONG)
     by_id = {indexed.paper.id: indexed for indexed in matching}
     late_before = last.composed_at.date() - LATE if last and span < LONG else None
     returned = [
@@ -120,15 +123,43 @@ def choose(rt: Runtime, session: Session, subscription: Subscription) -> Chosen:
 
 
 def why(paper: PaperFacts, matched: Sequence[str], now: datetime) -> tuple[str, ...]:
-    """The reasons an item carries, at least one."""
-    found = (*matched, *reasons(paper, now))
-    return found[:MOST_REASONS] or (f"new in {', '.join(paper.feeds) or 'the archive'}",)
+    """The reasons an item carries, at least one: its reader's own, else how much it is noticed, which its facts say
+    anyway."""
+    return (tuple(matched) or reasons(paper, now))[:MOST_REASONS]
+
+
+def _ordered(
+    session: Session, subscription: Subscription, ready: PaperSet, matching: Sequence[Indexed], query: Query,
+    now: datetime, *, ageing: bool,
+) -> list[Choice]:  # fmt: skip
+    """`feedback.order`, worked out once a minute for all who ask for the same and have no taste of their own."""
+    if feedback.has_taste(session, subscription):
+        return feedback.order(session, subscription, matching, query, now=now, ageing=ageing)
+    key = (
+        query.text,
+        subscription.ranking,
+        ageing,
+        now.replace(second=0, microsecond=0),
+        tuple(indexed.paper.id for indexed in matching),
+    )
+    with _keeping:
+        known = _orders.setdefault(ready, {})
+        found = known.get(key)
+    if found is None:
+        found = feedback.order(session, subscription, matching, query, now=now, ageing=ageing)
+        with _keeping:
+            if len(known) >= MOST_ORDERS:
+                known.clear()
+            known[key] = found
+    return found
 
 
 # -- papers kept ready ---------------------------------------------------------------------------------------------
 
 
 _kept: WeakKeyDictionary[Engine, tuple[datetime, PaperSet]] = WeakKeyDictionary()
+_orders: WeakKeyDictionary[PaperSet, dict[tuple[object, ...], list[Choice]]] = WeakKeyDictionary()
+"""Orders by what they depend on, as long as the set of papers is kept."""
 _keeping = threading.Lock()
 
 

@@ -35,6 +35,8 @@ ARCHIVE_SAMPLE = 2_000
 """Newest papers by which words are known to be rare or common."""
 MOST_LIKED = 300
 """Newest saved papers an interest is learned from."""
+TASTE = ("save", "more", "less")
+"""What a reader's interests are learned from."""
 
 ENOUGH = 200
 """So many papers of before today will do."""
@@ -64,7 +66,7 @@ def give(rt: Runtime, subscription_id: int, key: str, act: str, *, target: str =
     if (act in WITH_TARGET) != bool(target):
         raise InvalidInput(f"a {act} needs {WITH_TARGET[act]}" if act in WITH_TARGET else f"{act} takes no target")
     if act == "mute":
-        parse_query(target)
+        parse_query(target, rt.now().date())
     with rt.writing() as session:
         subscription, _ = subscribers.get_subscription(session, subscription_id)
         if act == "snooze":
@@ -92,10 +94,10 @@ def saved(session: Session, subscription_id: int, *, now: datetime) -> list[Pape
     )
 
 
-def mutes(session: Session, subscription_id: int) -> tuple[Mute, ...]:
-    """What a subscription's reader has muted."""
+def mutes(session: Session, subscription_id: int, today: date) -> tuple[Mute, ...]:
+    """What a subscription's reader has muted, as it is read on the (UTC) day `today`."""
     found = rows.list_all(session, subscription_id, acts=["mute"])
-    return mutes_of(list(dict.fromkeys(row.target for row in found)))
+    return mutes_of(list(dict.fromkeys(row.target for row in found)), today)
 
 
 def snoozes(session: Session, subscription_id: int, today: date) -> Snoozes:
@@ -105,20 +107,26 @@ def snoozes(session: Session, subscription_id: int, today: date) -> Snoozes:
     return snoozes_of(kept, had, today)
 
 
+def has_taste(session: Session, subscription: Subscription) -> bool:
+    """Whether a subscription's order is its reader's own; all others of one query at one moment have the same."""
+    return subscription.ranking == "personal" and bool(rows.list_all(session, subscription.id or 0, acts=TASTE))
+
+
 def order(
     session: Session, subscription: Subscription, papers: Sequence[Indexed], query: Query, *, now: datetime,
     ageing: bool = True,
 ) -> list[Choice]:  # fmt: skip
     """`papers` in the order the subscription asks for, with the reasons that are the reader's own.
 
-    The same rows and the same `now` give the same order, in whatever process it is asked for. Without `ageing` old
+    The same rows and the same minute give the same order, in whatever process it is asked for. Without `ageing` old
     papers are as good as new ones.
     """
+    now = now.replace(second=0, microsecond=0)
     plain = [indexed.paper for indexed in papers]
     if subscription.ranking != "personal":
         ranked = rank(plain, now=now, order=subscription.ranking, ageing=ageing)
         return [Choice(paper=paper, score=score(paper, now, ageing=ageing), why=()) for paper in ranked]
-    said = rows.list_all(session, subscription.id or 0, acts=["save", "more", "less"])
+    said = rows.list_all(session, subscription.id or 0, acts=TASTE)
     liked = list(dict.fromkeys(row.paper_id for row in said if row.act != "less"))[:MOST_LIKED]
     unliked = [row.paper_id for row in said if row.act == "less"][:MOST_LIKED]
     space = space_of(session, now=now) if liked or unliked else Space({})

@@ -162,7 +162,7 @@ def verdict(
     session: Session, paper: PaperFacts, subscription: Subscription, subscriber: Subscriber, *, now: datetime
 ) -> Verdict:
     """Why this subscription did, or did not, get this paper."""
-    query = parse_query(subscription.query)
+    query = parse_query(subscription.query, now.date())
     matched = query.matches(paper)
     why = query.explain(paper) if matched else ()
 
@@ -196,7 +196,7 @@ def verdict(
         if cut:
             return answer("excluded", f"cut by the query: {cut}", excluded_by=cut)
         return answer("not_matched", f"it does not match the query {subscription.query!r}")
-    shut = shut_out(Indexed(paper), feedback.mutes(session, subscription.id or 0))
+    shut = shut_out(Indexed(paper), feedback.mutes(session, subscription.id or 0, now.date()))
     if shut:
         return answer("excluded", f"it matches the query, but is {shut}", excluded_by=shut)
     put_off = feedback.snoozes(session, subscription.id or 0, local_day(subscription.timezone, now))
@@ -298,8 +298,8 @@ def _place(
             .where(EditionItem.subscription_id == subscription.id, Edition.composed_at < moment)
         )
     )
-    query = parse_query(subscription.query)
-    muted = feedback.mutes(session, subscription.id or 0)
+    query = parse_query(subscription.query, moment.date())
+    muted = feedback.mutes(session, subscription.id or 0, moment.date())
     near = map(Indexed, archive.load(session, [i for i in ids if i not in earlier], now=moment))
     rivals = [
         one for one in near

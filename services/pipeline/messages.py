@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import structlog
 import zstandard
+from sqlalchemy import Engine
 from sqlmodel import Session
 
 from services.digests import render
@@ -18,6 +21,7 @@ from services.digests.overrides import BrokenTemplate
 from services.domain.deliveries import message_id as keyed_id
 from services.domain.digests import SourceStatus
 from services.domain.messages import Message
+from services.domain.papers import PaperFacts
 from services.pipeline.sentences import sentences_for
 from services.pipeline.views import Pick, edition_view, since_you_read
 from services.runtime import Runtime
@@ -27,6 +31,12 @@ from services.storage.tables import Delivery, Edition, Subscriber, Subscription
 log = structlog.get_logger(__name__)
 
 MAX_KEPT = 64 * 1024 * 1024
+KEPT_FOR, MOST_KEPT = timedelta(seconds=30), 64
+"""How long the facts of an edition's papers are good for other readers' editions, and of how many editions."""
+_kept: WeakKeyDictionary[Engine, dict[tuple[tuple[int, ...], datetime], tuple[datetime, list[PaperFacts]]]] = (
+    WeakKeyDictionary()
+)
+_keeping = threading.Lock()
 PREVIEW_ID = "<preview@localhost>"
 
 
@@ -47,7 +57,7 @@ def _rendered(
     subscriber: Subscriber,
 ) -> Message:  # fmt: skip
     items = editions.items(session, edition.id or 0)
-    papers = {p.id: p for p in archive.load(session, [i.paper_id for i in items], now=edition.composed_at)}
+    papers = {p.id: p for p in _facts(rt, session, tuple(i.paper_id for i in items), edition.composed_at)}
     said = sentences_for(rt, session, list(papers.values()))
     picks = [
         Pick(paper=papers[i.paper_id], why=tuple(i.why), late=i.late, sentence=said.get(i.paper_id))
@@ -68,10 +78,12 @@ def _rendered(
         since_you_read=since_you_read(session, edition.subscription_id, edition.composed_at),
     )
     message_id = delivery.message_id if delivery else PREVIEW_ID
+    mail_only = delivery is not None and delivery.channel == "email"
     try:
         return render(
-            view, message_id=message_id, list_id=list_id(rt, subscription), folder=rt.settings.template_folder
-        )
+            view, message_id=message_id, list_id=list_id(rt, subscription), folder=rt.settings.template_folder,
+            mail_only=mail_only,
+        )  # fmt: skip
     except BrokenTemplate as error:
         if delivery is None:
             raise
@@ -84,7 +96,23 @@ def _rendered(
                 text=f"{error}. Editions go out by the built-in template until it is mended; "
                 "`broadsheet editions preview` shows what it does.",
             )  # fmt: skip
-        return render(view, message_id=message_id, list_id=list_id(rt, subscription))
+        return render(view, message_id=message_id, list_id=list_id(rt, subscription), mail_only=mail_only)
+
+
+def _facts(rt: Runtime, session: Session, ids: tuple[int, ...], at: datetime) -> list[PaperFacts]:
+    """The papers of an edition as of the minute it was composed in: read once for all who get the same."""
+    minute = at.replace(second=0, microsecond=0)
+    now = rt.now()
+    with _keeping:
+        kept = _kept.setdefault(rt.engine, {})
+        read_at, found = kept.get((ids, minute), (now, None))
+    if found is None or not timedelta(0) <= now - read_at < KEPT_FOR:
+        found = archive.load(session, ids, now=minute)
+        with _keeping:
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            kept[(ids, minute)] = (now, found)
+    return found
 
 
 def list_id(rt: Runtime, subscription: Subscription) -> str:

@@ -27,6 +27,7 @@ ALERT_AFTER = 5
 SUBJECTS = {
     "failing": "{} keeps failing", "healed": "{} is well again", "retired": "{} is gone for good",
     "host_down": "{} does not answer", "host_up": "{} answers again",
+    "template": "one of your own {} cannot be used",
 }  # fmt: skip
 
 

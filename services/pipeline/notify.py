@@ -21,7 +21,7 @@ from services.domain.errors import NotYet
 from services.domain.jobs import Claim
 from services.domain.messages import Message, Receipt
 from services.domain.schedule import period_length
-from services.pipeline.choose import choose
+from services.pipeline.choose import Chosen, choose
 from services.pipeline.messages import PREVIEW_ID, list_id, mail_domain, status_to_json
 from services.pipeline.send import send_job
 from services.pipeline.sentences import PATIENCE, ask_for, sentences_for
@@ -52,7 +52,7 @@ def compose_edition(rt: Runtime, claim: Claim) -> None:
     if waiting:
         raise NotYet(f"waiting for {', '.join(waiting)}", retry_after=LOOK_AGAIN)
     rt.checkpoint("compose_edition.ready")
-    _ask_for_sentences(rt, claim, subscription)
+    chosen = _with_sentences(rt, claim, subscription)
     with rt.step(claim) as step:
         if subscription.state in {"removed", "pending"} or subscriber.state != "active":
             log.info("edition.skipped", why=f"{subscription.state}/{subscriber.state}")
@@ -60,33 +60,39 @@ def compose_edition(rt: Runtime, claim: Claim) -> None:
         if subscribers.is_paused(subscription, local_day(subscription.timezone, step.now)):
             log.info("edition.skipped", why="paused")
             return
-        edition_id, items = plan_edition(rt, step.session, subscription, subscriber, claim.payload["period"], due_at)
+        edition_id, items = plan_edition(
+            rt, step.session, subscription, subscriber, claim.payload["period"], due_at, chosen=chosen
+        )
         if edition_id is not None and items and held_at:
             deliveries.hold(step.session, now=step.now, detail=HELD, edition_id=edition_id)
         elif edition_id is not None and items:
             step.add([send_job(edition_id)])
 
 
-def _ask_for_sentences(rt: Runtime, claim: Claim, subscription: Subscription) -> None:
-    """Have a language model say a sentence of each paper, while no transaction is open; the edition follows anyway."""
+def _with_sentences(rt: Runtime, claim: Claim, subscription: Subscription) -> Chosen | None:
+    """What the edition will hold, once a language model was asked for a sentence of each paper, while no transaction is
+    open; `None` where none is asked. What comes meanwhile is in the next edition, which looks back that far."""
     slow = timedelta(seconds=rt.settings.fetch_deadline_s) + PATIENCE
     if not rt.settings.llm_url or claim.lease_until - rt.now() < slow:
-        return
+        return None
     with rt.reading() as session:
-        papers = [pick.paper for pick in choose(rt, session, subscription).picks]
-    ask_for(rt, papers)
+        chosen = choose(rt, session, subscription)
+    ask_for(rt, [pick.paper for pick in chosen.picks])
+    return chosen
 
 
 def plan_edition(
-    rt: Runtime, session: Session, subscription: Subscription, subscriber: Subscriber, period: str, due_at: datetime
-) -> tuple[int | None, int]:
+    rt: Runtime, session: Session, subscription: Subscription, subscriber: Subscriber, period: str, due_at: datetime,
+    *, chosen: Chosen | None = None,
+) -> tuple[int | None, int]:  # fmt: skip
     """Decide who gets what, and write it: the edition, its items, its delivery. Returns (edition id, items).
 
-    The id is `None` when that period has its edition already. An edition without papers is recorded as skipped, unless
+    `chosen` is what was chosen a moment ago; without it that is done here. The id is `None` when that period has its
+    edition already. An edition without papers is recorded as skipped, unless
     there is news of papers the subscription has had and its reader wants that alone: then the news are the items.
     """
     now = rt.now()
-    chosen = choose(rt, session, subscription)
+    chosen = chosen or choose(rt, session, subscription)
     news = () if chosen.picks else _news_alone(session, subscription, now)
     statuses = source_statuses(session, subscription.feeds, since=now - period_length(subscription.cadence))
     edition_id = editions.add(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
@@ -84,13 +84,22 @@ def edition_view(
         cadence=CADENCE_WORDS[subscription.cadence].format(at=subscription.at),
         web_url=rt.url(f"/editions/{edition_id}") if edition_id else rt.url("/"),
         all_url=rt.url(f"/?day={day}"),
-        feed_url=rt.url(f"/feeds/{subscription.feeds[0] if len(subscription.feeds) == 1 else 'all'}.atom"),
+        feed_url=rt.url(feed_path(subscription)),
         preferences_url=links.get("preferences"),
         pause_url=links.get("pause"),
         saved_url=links.get("saved"),
         unsubscribe_url=links.get("unsubscribe"),
         one_click_url=links.get("unsubscribe") if subscriber.channel == "email" else None,
     )
+
+
+def feed_path(subscription: Subscription) -> str:
+    """The feed that brings what the subscription brings."""
+    name = subscription.feeds[0] if len(subscription.feeds) == 1 else "all"
+    asked = f"({subscription.query})" if subscription.query and len(subscription.feeds) > 1 else subscription.query
+    if len(subscription.feeds) > 1:
+        asked = f"{asked} feed:({' OR '.join(subscription.feeds)})".strip()
+    return f"/feeds/{quote(name, safe='')}.atom" + (f"?{urlencode({'q': asked})}" if asked else "")
 
 
 def own_links(rt: Runtime, subscription: Subscription, subscriber: Subscriber) -> dict[str, str]:

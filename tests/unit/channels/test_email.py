@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -15,6 +16,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
+from services.channels import email
 from services.channels.email import SmtpChannel, build_mime
 from services.domain.errors import (
     DeliveryDeferred,
@@ -306,3 +308,25 @@ def test_an_untrusted_certificate_stops_everything(certificate: Path) -> None:
     ):
         channel_to(f"smtp+starttls://localhost:{port}").send(MESSAGE, TO, "d1")
     assert sink.envelopes == []
+
+
+def test_an_acknowledgement_held_back_is_not_waited_for_but_more_than_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    segments = [1]
+    monkeypatch.setattr(email, "_unacknowledged", lambda _: 900)
+    monkeypatch.setattr(email, "_in_flight", lambda _: (segments[0], 0.0))
+    here, there = socket.socketpair()
+    with here, there:
+        email._wait_until_taken(here, timeout_s=5)
+        segments[0] = 2
+        with pytest.raises(TimeoutError, match="was not taken"):
+            email._wait_until_taken(here, timeout_s=0.01)
+
+
+def test_the_system_tells_what_is_in_flight() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as link:
+        segments, round_trip_s = email._in_flight(link)
+        assert segments == 0
+        assert round_trip_s < 1
+    here, there = socket.socketpair()
+    with here, there:
+        assert email._in_flight(here) == (0, 0.0)  # no TCP, so nothing is known

@@ -1,0 +1,87 @@
+"""Sharing: what an edition tells all its readers is rendered once, and the links of each are put in.
+
+Editions of one query at one hour differ in signed links alone. So the end of each such link gives way to a stand-in of
+the same length, what comes out is kept, and for every reader the stand-ins are filled. Since no length changes, what
+fits a limit is the same, and so is every byte: as if it had been rendered for this reader alone.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+
+from services.domain.digests import EditionView
+
+Render = Callable[[EditionView], tuple[str, ...]]
+
+_KEPT = 64
+"""Editions kept in a process, of some 100 kB each."""
+_MARK = secrets.token_hex(8)
+"""Nobody who writes a title or an abstract knows it."""
+_STAND_IN = re.compile(rf"{_MARK}(\d{{4}})x*z")
+_LEAST = len(_MARK) + len("0000z")
+_MOST = 10_000
+_END = re.compile(r"[A-Za-z0-9_.-]+")
+"""Ends of links that look the same in every form: nothing in them is escaped."""
+
+
+def shared(view: EditionView, render: Render) -> tuple[str, ...]:
+    """`render(view)`, which must be a function of the view alone and print links as they are (HTML, plain text).
+
+    Ages in it are those of the full minute before `composed_at`, so that editions of the same minute are the same.
+    """
+    links = _Links()
+    common = replace(
+        view,
+        composed_at=view.composed_at.replace(second=0, microsecond=0),
+        items=tuple(
+            replace(item, feedback=tuple((act, links.stand_in(url)) for act, url in item.feedback))
+            for item in view.items
+        ),
+        web_url=links.stand_in(view.web_url),
+        preferences_url=links.of(view.preferences_url),
+        pause_url=links.of(view.pause_url),
+        saved_url=links.of(view.saved_url),
+        unsubscribe_url=links.of(view.unsubscribe_url),
+        one_click_url=links.of(view.one_click_url),
+    )
+    return tuple(links.fill(text) for text in _rendered(common, render))
+
+
+@lru_cache(maxsize=_KEPT)
+def _rendered(common: EditionView, render: Render) -> tuple[str, ...]:
+    return render(common)
+
+
+class _Links:
+    """The links of one reader, and what stands for them."""
+
+    def __init__(self) -> None:
+        self._ends: list[str] = []
+        self._short: list[tuple[str, str]] = []
+
+    def of(self, url: str | None) -> str | None:
+        """What stands for a link, where there is one."""
+        return self.stand_in(url) if url else url
+
+    def stand_in(self, url: str) -> str:
+        """A link of the same length whose end is nobody's; the link itself where its end could be escaped."""
+        head, slash, end = url.rpartition("/")
+        if not slash or not _END.fullmatch(end) or len(self._ends) >= _MOST:
+            return url
+        if len(end) < _LEAST:  # the number of an edition
+            common = f"{head}/{'~' * len(end)}"
+            self._short.append((common, url))
+            return common
+        self._ends.append(end)
+        number = f"{_MARK}{len(self._ends) - 1:04}"
+        return f"{head}/{number}{'x' * (len(end) - len(number) - 1)}z"
+
+    def fill(self, text: str) -> str:
+        """`text` with every stand-in as the link it stands for."""
+        for common, url in self._short:
+            text = text.replace(common, url)
+        return _STAND_IN.sub(lambda found: self._ends[int(found[1])], text)
