@@ -1,5 +1,6 @@
 """`python -m tests.benchmarks [NAME…] [--quick] [--json FILE] [--plots FOLDER]`: run them, print the table.
 
+`python -m tests.benchmarks fit` measures anew what `broadsheet plan` reckons with, and writes it down.
 Exit code 1 when a target is missed.
 """
 
@@ -15,9 +16,23 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import bench_match, bench_parse, bench_pipeline, bench_process, bench_repositories, bench_store
+from tests.benchmarks import (
+    bench_backfill,
+    bench_digests,
+    bench_match,
+    bench_pages,
+    bench_parse,
+    bench_peers,
+    bench_pipeline,
+    bench_plan,
+    bench_process,
+    bench_repositories,
+    bench_store,
+    bench_workers,
+)
 from tests.benchmarks.harness import Options, Result
 from tests.benchmarks.svg import curve
+from workers.embedded import keep_what_is_loaded
 
 BENCHMARKS: dict[str, Callable[[Options], Iterator[Result]]] = {
     "parse": bench_parse.bare,
@@ -30,8 +45,16 @@ BENCHMARKS: dict[str, Callable[[Options], Iterator[Result]]] = {
     "process": bench_process.embedded,
     "growth": bench_store.growth,
     "repositories": bench_repositories.kept_fresh,
+    "pages": bench_pages.every_page,
+    "digests": bench_digests.queued,
+    "send": bench_digests.sent,
+    "backfill": bench_backfill.grown,
+    "workers": bench_workers.scaled,
+    "peers": bench_peers.beside,
+    "plan": bench_plan.check,
 }
 """Every benchmark by the name `--only` takes."""
+FIT = "fit"
 
 
 def run(names: Sequence[str], options: Options, say: Callable[[str], None]) -> list[Result]:
@@ -58,16 +81,23 @@ def table(results: Sequence[Result]) -> Table:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 when every target is reached, 1 when one is missed, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *sorted(BENCHMARKS)], metavar="NAME", help="these alone")
+    parser.add_argument("names", nargs="*", choices=[[], FIT, *sorted(BENCHMARKS)], metavar="NAME", help="these alone")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it work at all?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as a JSON array")
     parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS), metavar="NAME", help="this one alone")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw how cost grows there, as SVG")
+    parser.add_argument(
+        "--papers", type=int, default=0, metavar="N", help="how many `backfill` takes in, and `pages` holds"
+    )
     given = parser.parse_args(arguments)
-    options = Options(quick=given.quick)
+    options = Options(quick=given.quick, papers=given.papers)
+    keep_what_is_loaded()  # as every worker does
     before = structlog.get_config()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     try:
+        if given.names == [FIT]:
+            bench_plan.fit(options)
+            return 0
         named = [*given.names, *(given.only or [])] or list(BENCHMARKS)
         results = run(named, options, lambda line: print(line, file=sys.stderr, flush=True))
     finally:
@@ -75,7 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.plots:
         given.plots.mkdir(parents=True, exist_ok=True)
         for title, points in options.curves.items():
-            (given.plots / f"{title.replace(' ', '-')}.svg").write_text(curve(title, points))
+            (given.plots / f"{title.replace(' ', '-')}.svg").write_text(
+                curve(title, points, options.units.get(title, "papers/s"))
+            )
     if given.json:
         given.json.write_text(json.dumps([one.as_json() for one in results], indent=2) + "\n")
     Console().print(table(results))

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from services.domain.indexed import Indexed
 from services.domain.matching import PaperSet
 from services.domain.papers import PaperFacts
-from services.domain.queries import Query, parse_query
+from services.domain.queries import Query
 from tests.benchmarks import pages
 from tests.benchmarks.bench_store import parsed
 from tests.benchmarks.harness import Options, Result, ratio_of
 from tests.benchmarks.places import NOW
+from tests.factories import parse_query
 
 PAPERS = 500
 SIZES = ((10_000, 50.0), (100_000, 50.0), (1_000_000, 50.0))

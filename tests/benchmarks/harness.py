@@ -51,6 +51,10 @@ class Options:
     rounds: int = 7
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Curves to be drawn: (size, items a second)."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Of curves that show something other than papers/s."""
+    papers: int = 0
+    """How many papers a backfill, or the archive of `pages`, has; 0 leaves it to the benchmark."""
 
     def some(self, full: int, quick: int) -> int:
         """A size: `full`, or `quick`."""

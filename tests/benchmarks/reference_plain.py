@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ForeignKey, create_engine, event, select
+from sqlalchemy import Engine, ForeignKey, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from tests.benchmarks.reference_parse import by_feedparser
@@ -61,8 +61,8 @@ class Address(Base):
 _URL = re.compile(r"https?://[^\s)]+")
 
 
-def run(body: bytes, path: Path) -> int:
-    """Take in one page; returns how many papers were added."""
+def prepare(path: Path) -> Engine:
+    """An engine on the file, its tables made."""
     engine = create_engine(f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")
@@ -70,17 +70,24 @@ def run(body: bytes, path: Path) -> int:
         connection.execute("PRAGMA journal_mode=WAL")
 
     Base.metadata.create_all(engine)
+    return engine
+
+
+def run(body: bytes, path: Path) -> int:
+    """Take in one page; returns how many papers were added."""
+    engine = prepare(path)
     tasks: queue.Queue[str] = queue.Queue()
     for row in by_feedparser(body):
         tasks.put(json.dumps(row, default=str))
     added = 0
     while not tasks.empty():
-        added += _task(engine, json.loads(tasks.get()))
+        added += add(engine, json.loads(tasks.get()))
     engine.dispose()
     return added
 
 
-def _task(engine: Any, row: dict[str, Any]) -> int:
+def add(engine: Engine, row: dict[str, Any]) -> int:
+    """The task: one paper, added unless it is there; returns 1 when it was new."""
     with Session(engine) as session:
         if session.scalars(select(Article).where(Article.arxiv_id == row["id"])).first() is not None:
             return 0

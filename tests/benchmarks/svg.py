@@ -8,8 +8,8 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT, EDGE = 640, 320, 56
 
 
-def curve(title: str, points: Sequence[tuple[float, float]]) -> str:
-    """One curve from (size, items a second); both axes begin at zero."""
+def curve(title: str, points: Sequence[tuple[float, float]], unit: str = "papers/s") -> str:
+    """One curve from (papers, what is measured in `unit`); both axes begin at zero."""
     right, top = max(x for x, _ in points), max(y for _, y in points) * 1.1
     place = [(EDGE + (WIDTH - 2 * EDGE) * x / right, HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * y / top) for x, y in points]
     line = " ".join(f"{x:.0f},{y:.0f}" for x, y in place)
@@ -22,6 +22,6 @@ def curve(title: str, points: Sequence[tuple[float, float]]) -> str:
         f'<path d="M{EDGE} {EDGE}V{floor}H{WIDTH - EDGE}" fill="none" stroke="gray"/>\n'
         f'<text x="{EDGE}" y="{floor + 18}">0</text>\n'
         f'<text x="{WIDTH - EDGE}" y="{floor + 18}" text-anchor="end">{right:,.0f} papers</text>\n'
-        f'<text x="{EDGE + 4}" y="{EDGE - 6}">{top:,.0f} papers/s</text>\n'
+        f'<text x="{EDGE + 4}" y="{EDGE - 6}">{top:,.0f} {escape(unit)}</text>\n'
         f'<polyline points="{line}" fill="none" stroke="steelblue" stroke-width="2"/>\n</svg>\n'
     )

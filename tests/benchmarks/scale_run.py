@@ -1,0 +1,235 @@
+"""A whole installation run small: papers arrive, feeds are polled, readers get their mail; and what each part cost.
+
+The run behind the figures of `broadsheet plan`, and behind the check that they hold at another size.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import event, text
+
+from services.pipeline import drain
+from services.pipeline.fetch import page_job
+from services.pipeline.send import send_job
+from services.runtime import Runtime
+from services.storage import feeds
+from tests.benchmarks import bench_digests, pages, places
+from tests.benchmarks.bench_pipeline import resident_mb
+from tests.benchmarks.mail_sink import sink
+from tests.factories import FeedSpec
+
+PAGE = 2_000
+WIDE = 20
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(slots=True)
+class Part:
+    """What one part of a run cost: processor here and in the database, by the clock, commits, bytes more on disk."""
+
+    count: int
+    seconds: float = 0.0
+    database_s: float = 0.0
+    clock_s: float = 0.0
+    commits: int = 0
+    grown: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What a run came to. Polls are of feeds with nothing new."""
+
+    papers: Part
+    polls: Part
+    editions: Part
+    wide: Part
+    """Editions that look at all papers of the run, those of `editions` at 500."""
+    mails: Part
+    document_bytes: int
+    mail_bytes: int
+    job_bytes: float
+    reader_bytes: float
+    backup_share: float
+    rss_mb: float
+
+
+class Meter:
+    """Looks at clock, processor, commits and disk before and after a part."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self.rt = rt
+        self.commits = 0
+        event.listen(rt.engine, "commit", self._count)
+
+    def _count(self, _: object) -> None:
+        self.commits += 1
+
+    def size(self) -> int:
+        """Bytes of the database's files."""
+        with self.rt.reading() as session:
+            if self.rt.engine.dialect.name == "postgresql":
+                return int(session.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+            pages_held = session.execute(text("PRAGMA page_count")).scalar_one()
+            return int(pages_held) * int(session.execute(text("PRAGMA page_size")).scalar_one())
+
+    def database_s(self) -> float:
+        """Processor time of the server's processes that work for us; SQLite works in ours."""
+        if self.rt.engine.dialect.name != "postgresql":
+            return 0.0
+        with self.rt.reading() as session:
+            ours = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            return float(sum(_processor_s(pid) for (pid,) in session.execute(text(ours))))
+
+    @contextmanager
+    def part(self, count: int) -> Iterator[Part]:
+        """What happens within it is the part."""
+        found = Part(count)
+        size, database, commits = self.size(), self.database_s(), self.commits
+        here, clock = time.process_time(), time.perf_counter()
+        yield found
+        found.seconds, found.clock_s = time.process_time() - here, time.perf_counter() - clock
+        found.commits, found.grown = self.commits - commits, self.size() - size
+        found.database_s = self.database_s() - database
+
+
+def _processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+@contextmanager
+def runtime_on_postgresql(port: int, upstream: str) -> Iterator[Runtime | None]:
+    """A runtime on PostgreSQL that asks `upstream` and mails to a local port; `None` where there is no PostgreSQL."""
+    with places.postgresql() as make:
+        if make is None:
+            yield None
+            return
+        url = make().url.render_as_string(hide_password=False)
+        with places.runtime(database_url=url, smtp_url=f"smtp://127.0.0.1:{port}", arxiv_api_url=upstream) as rt:
+            yield rt
+
+
+def run(*, papers: int, subscribers: int, polled: int) -> Seen | None:
+    """One run on PostgreSQL; `None` where there is none."""
+    news = pages.rss_page(pages.records(50, start=9_000_000))
+    with (
+        sink() as port, places.Pages(_page_of(papers)) as upstream, places.Pages(lambda _: news) as other,
+        runtime_on_postgresql(port, upstream.url) as rt,
+    ):  # fmt: skip
+        if rt is None:
+            return None
+        meter = Meter(rt)
+        with meter.part(papers) as stored:
+            _fetch(rt, _add(rt, "archive", "arxiv_api", {"query": "all:tides", "page_size": str(PAGE)}))
+        document_bytes = _documents(rt)
+        first = [_add(rt, f"feed{n}", "rss", {}, url=f"{other.url}/{n}.xml") for n in range(min(polled, 50))]
+        for feed in first:
+            _fetch(rt, feed)
+        with meter.part(polled) as polls:
+            rt.add_jobs([page_job(*first[n % len(first)], slot=f"again {n}") for n in range(polled)])
+            drain.run_until_idle(rt, ticking=False, stages=("fetch", "parse"))
+        every = bench_digests.readers(rt, subscribers, papers=500)
+        with meter.part(subscribers) as editions:
+            made = bench_digests.compose(rt, every, "2026-11-25")
+        others = range(subscribers, subscribers + WIDE)
+        late = bench_digests.subscribed(rt, others, since=rt.now() - timedelta(days=1))
+        with meter.part(WIDE) as wide:
+            bench_digests.compose(rt, late, "2026-11-25")
+        job_bytes = _row_bytes(rt, "jobs", "attempts")
+        with meter.part(subscribers) as mails:
+            rt.add_jobs([send_job(edition) for edition in made])
+            counted = drain.run_until_idle(rt, ticking=False, stages=("notify",))
+        assert counted == {"done": subscribers}, counted
+        return Seen(
+            papers=stored, polls=polls, editions=editions, wide=wide, mails=mails,
+            reader_bytes=_row_bytes(rt, "subscribers", "subscriptions"),
+            document_bytes=document_bytes, mail_bytes=_mail_bytes(rt, made[:20]), job_bytes=job_bytes,
+            backup_share=_compressed(rt) / meter.size(), rss_mb=resident_mb(),
+        )  # fmt: skip
+
+
+def _page_of(papers: int) -> Callable[[str], bytes]:
+    def answer(path: str) -> bytes:
+        start = int(parse_qs(urlsplit(path).query).get("start", ["0"])[0])
+        return pages.atom_page(pages.records(min(PAGE, papers - start), start=start), start=start, total=papers)
+
+    return answer
+
+
+def _add(rt: Runtime, name: str, kind: str, params: dict[str, str], url: str = "") -> tuple[int, str]:
+    with rt.writing() as session:
+        feed = feeds.add(session, FeedSpec(name=name, kind=kind, params=params, url=url), now=rt.now())
+        return feed.id or 0, feed.name
+
+
+def _fetch(rt: Runtime, feed: tuple[int, str]) -> None:
+    rt.add_jobs([page_job(*feed, slot="first")])
+    drain.run_until_idle(rt, ticking=False, stages=("fetch", "parse"))
+
+
+def _documents(rt: Runtime) -> int:
+    with rt.reading() as session:
+        return int(session.execute(text("SELECT coalesce(sum(length(body)), 0) FROM documents")).scalar_one())
+
+
+def _row_bytes(rt: Runtime, *tables: str) -> float:
+    """Bytes of a row of the first table with its indexes and what the other tables hold for it."""
+    with rt.reading() as session:
+        sizes = sum(
+            int(session.execute(text("SELECT pg_total_relation_size(:name)"), {"name": table}).scalar_one())
+            for table in tables
+        )
+        number = int(session.execute(text(f"SELECT count(*) FROM {tables[0]}")).scalar_one())
+        return sizes / max(number, 1)
+
+
+def _mail_bytes(rt: Runtime, made: list[int]) -> int:
+    return bench_digests.render(rt, made) // len(made)
+
+
+def _compressed(rt: Runtime) -> int:
+    """Bytes of a backup of it all: rows without indexes, compressed as `pg_dump --format=custom` does."""
+    size = 0
+    url = rt.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with closing(psycopg.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (table,) in cursor.fetchall():
+            squeeze = zlib.compressobj(6)
+            with cursor.copy(sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(table))) as rows:
+                size += sum(len(squeeze.compress(bytes(row))) for row in rows)
+            size += len(squeeze.flush())
+    return size
+
+
+def sync_s(writes: int = 40) -> float:
+    """By the clock, one small write until the disk has it; the median."""
+    with tempfile.TemporaryFile() as file:
+        taken: list[float] = []
+        for _ in range(writes):
+            start = time.perf_counter()
+            file.write(b"x" * 8192)
+            file.flush()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - start)
+    return sorted(taken)[len(taken) // 2]
+
+
+def machine() -> str:
+    """What this machine is, in words."""
+    info = Path("/proc/cpuinfo").read_text()
+    model = next((line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), "")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return f"{os.cpu_count()} × {model or 'processor'}, {memory:.0f} GB, Python {platform.python_version()}"
