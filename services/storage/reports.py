@@ -46,6 +46,11 @@ def newest_day(session: Session) -> date | None:
     return session.exec(select(func.max(Sighting.day))).first()
 
 
+def first_day(session: Session) -> date | None:
+    """The oldest day with papers; `None` in an empty archive."""
+    return session.exec(select(func.min(Sighting.day))).first()
+
+
 def day_beside(session: Session, day: date, *, before: bool) -> date | None:
     """The nearest day with papers before or after `day`; `None` when there is none."""
     if before:
@@ -53,18 +58,23 @@ def day_beside(session: Session, day: date, *, before: bool) -> date | None:
     return session.exec(select(func.min(Sighting.day)).where(Sighting.day > day)).first()
 
 
-def days(session: Session, *, until: date, span: timedelta, limit: int) -> list[tuple[date, int]]:
-    """Days with papers up to `until`, none more than `span` before it, and how many each has, oldest first."""
-    rows: list[Any] = list(
-        session.execute(
-            sa.select(col(Sighting.day), func.count(func.distinct(Sighting.paper_id)))
-            .where(col(Sighting.day) <= until, col(Sighting.day) > until - span)
-            .group_by(col(Sighting.day))
-            .order_by(col(Sighting.day).desc())
-            .limit(limit)
-        )
+def days(session: Session, *, until: date, limit: int) -> list[tuple[date, int]]:
+    """The newest days with papers up to `until`, and how many each has, oldest first."""
+    last = sa.select(func.max(col(Sighting.day)).label("day")).where(col(Sighting.day) <= until).cte(recursive=True)
+    before = sa.select(func.max(col(Sighting.day))).where(col(Sighting.day) < last.c.day).scalar_subquery()
+    # From each day to the one before it by the index: what lies between is not read.
+    each = last.union_all(sa.select(before).where(last.c.day.is_not(None)))
+    found = [day for (day,) in session.execute(sa.select(each.c.day).limit(limit)) if day is not None]
+    if not found:
+        return []
+    listed = (
+        sa.select(col(Sighting.day), col(Sighting.paper_id))
+        .where(col(Sighting.day) >= found[-1], col(Sighting.day) <= until)
+        .distinct()
+        .subquery()
     )
-    return [(day, number) for day, number in rows][::-1]
+    rows = session.execute(sa.select(listed.c.day, func.count()).group_by(listed.c.day).order_by(listed.c.day))
+    return [(day, number) for day, number in rows]
 
 
 def listed_on(session: Session, since: date, until: date) -> int:
@@ -97,12 +107,16 @@ def repos_of(session: Session, paper_id: int) -> list[Repo]:
     return [rows[i] for i in ids if i in rows]
 
 
+CODE_DAYS = timedelta(days=30)
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """How much there is."""
 
     papers: int
     with_code: int
+    """Of those announced in the last `CODE_DAYS`: to look at all of them takes half a second in a million."""
     repos: int
     feeds: int
     subscriptions: int
@@ -117,9 +131,11 @@ def totals(session: Session) -> Totals:
     def number(query: Any) -> int:
         return int(session.exec(query).one() or 0)
 
+    newest = session.exec(select(func.max(Paper.announced_on))).first()
+    recent = newest - CODE_DAYS if newest else date.max
     return Totals(
         papers=number(select(func.count()).select_from(Paper)),
-        with_code=number(select(func.count()).select_from(Paper).where(has("code"))),
+        with_code=number(select(func.count()).select_from(Paper).where(has("code"), col(Paper.announced_on) >= recent)),
         repos=number(select(func.count()).select_from(Repo).where(Repo.kind == "code")),
         feeds=number(select(func.count()).select_from(Feed).where(Feed.retired == False)),  # noqa: E712
         subscriptions=number(
@@ -162,9 +178,14 @@ def recent_rejections(session: Session, feed_id: int, *, limit: int = 50) -> lis
     ]
 
 
+FETCH_STATES = ("fetched", "parsed", "not_modified", "failed")
+
+
 def fetch_states(session: Session, *, since: datetime) -> dict[str, int]:
     """Fetches since then, by state."""
-    rows = session.exec(select(Fetch.state, func.count()).where(Fetch.fetched_at >= since).group_by(col(Fetch.state)))
+    # The states by name: so each is a stretch of the index rather than all of it.
+    recent = (col(Fetch.state).in_(FETCH_STATES), Fetch.fetched_at >= since)
+    rows = session.exec(select(Fetch.state, func.count()).where(*recent).group_by(col(Fetch.state)))
     return dict(rows.all())
 
 
@@ -263,6 +284,7 @@ class FailureGroup:
     first_at: datetime | None = None
     last_at: datetime | None = None
     sample_id: int = 0
+    """The newest job that has not come right, else the newest of all."""
     sample: str = ""
 
     @property
@@ -271,38 +293,50 @@ class FailureGroup:
         return self.dead + self.trying
 
 
-def failure_groups(session: Session, *, since: datetime, limit: int = 5000) -> list[FailureGroup]:
-    """Jobs whose last try failed, by signature: those given up and those being tried again; worst first.
-
-    Given-up jobs are listed whatever their age, since a person has yet to decide on them.
+def failure_groups(session: Session, *, since: datetime) -> list[FailureGroup]:
+    """What failed since then, by cause, worst first: jobs given up, jobs being tried again, and those that came right
+    later. Given-up jobs count whatever their age, since a person has yet to decide on them.
     """
-    groups: dict[str, FailureGroup] = {}
-    rows = session.exec(
-        select(Job)
-        .where(
-            or_(
-                col(Job.state) == "dead",
-                (col(Job.signature).is_not(None)) & (col(Job.state).in_(["ready", "running"])),
-            )
+    at = func.coalesce(Job.finished_at, Job.started_at, Job.created_at)
+    rows = session.execute(
+        sa.select(
+            col(Job.signature), col(Job.kind), col(Job.state), func.count(), func.min(at), func.max(at),
+            func.max(Job.id),
         )
-        .order_by(col(Job.id).desc())
-        .limit(limit)
-    )
-    for job in rows:
-        at = job.finished_at or job.started_at or job.created_at
-        if job.state != "dead" and at < since:
-            continue
-        name = job.signature or "no error was recorded"
-        group = groups.setdefault(name, FailureGroup(name))
-        group.kinds.add(job.kind)
-        if job.state == "dead":
-            group.dead += 1
+        # Of tens of millions of jobs few ever failed, and those have an index. SQLite uses it for a range alone.
+        .where(col(Job.signature) > "", (col(Job.state) == "dead") | (at >= since))
+        .group_by(col(Job.signature), col(Job.kind), col(Job.state))
+    ).all()  # fmt: skip
+    groups: dict[str, FailureGroup] = {}
+    newest: dict[str, tuple[bool, int]] = {}
+    for signature, kind, state, count, first_at, last_at, job_id in rows:
+        group = groups.setdefault(signature, FailureGroup(signature))
+        group.kinds.add(kind)
+        if state == "dead":
+            group.dead += count
+        elif state == "done":
+            group.solved += count
         else:
-            group.trying += 1
-        group.first_at = min(group.first_at or at, at)
-        if group.last_at is None or at >= group.last_at:
-            group.last_at, group.sample_id, group.sample = at, job.id or 0, job.last_error or ""
-    return sorted(groups.values(), key=lambda g: (-g.dead, -g.trying, g.signature))
+            group.trying += count
+        group.first_at = min(group.first_at or first_at, first_at)
+        group.last_at = max(group.last_at or last_at, last_at)
+        newest[group.signature] = max(newest.get(group.signature, (False, 0)), (state != "done", job_id))
+    errors = last_errors(session, [job_id for _, job_id in newest.values()])
+    for group in groups.values():
+        group.sample_id = newest[group.signature][1]
+        group.sample = errors.get(group.sample_id) or group.signature
+    return sorted(groups.values(), key=lambda g: (-g.dead, -g.trying, -g.solved, g.signature))
+
+
+def last_errors(session: Session, job_ids: Sequence[int]) -> dict[int, str]:
+    """What went wrong last in each of these jobs, as far as something did."""
+    return {
+        job_id: error
+        for part in chunks(job_ids)
+        for job_id, error in session.execute(
+            sa.select(col(Job.id), col(Job.last_error)).where(col(Job.id).in_(part), col(Job.last_error).is_not(None))
+        )
+    }
 
 
 def solved_failures(session: Session, *, since: datetime, limit: int = 2000) -> list[tuple[Attempt, Job]]:
@@ -332,6 +366,10 @@ def dead_ids(session: Session, signature: str, *, limit: int = 1000) -> list[int
     ]
 
 
+SEARCHED = 20_000
+"""Runs whose texts are looked through: no index helps with what stands anywhere in them."""
+
+
 def runs(
     session: Session,
     *,
@@ -339,11 +377,13 @@ def runs(
     stage: str = "",
     kind: str = "",
     text: str = "",
+    about: Sequence[sa.ColumnElement[bool]] = (),
     before: int | None = None,
     limit: int = 50,
 ) -> list[Job]:
-    """Jobs, newest first; `text` is looked for in key and last error, `before` is the id to go on from."""
-    query = select(Job)
+    """Jobs, newest first; `text` is looked for in key, arguments and last error of the newest `SEARCHED`, `about` are
+    conditions of `runs_about`, `before` is the id to go on from."""
+    query = select(Job).where(*about)
     if state:
         query = query.where(Job.state == state)
     if stage:
@@ -352,11 +392,41 @@ def runs(
         query = query.where(Job.kind == kind)
     if text:
         query = query.where(
-            or_(col(Job.key).icontains(text, autoescape=True), col(Job.last_error).icontains(text, autoescape=True))
+            or_(
+                *(
+                    column.icontains(text, autoescape=True)
+                    for column in (col(Job.key), col(Job.last_error), sa.cast(col(Job.payload), sa.Text))
+                )
+            )
         )
+        newest = before or (session.exec(select(func.max(Job.id))).one() or 0) + 1
+        query = query.where(col(Job.id) >= newest - SEARCHED)
     if before is not None:
         query = query.where(col(Job.id) < before)
     return list(session.exec(query.order_by(col(Job.id).desc()).limit(limit)))
+
+
+def runs_of_cause(session: Session, signature: str, *, limit: int) -> list[Job]:
+    """Jobs whose last try failed for one cause, newest first: given up, waiting for another try, or at it."""
+    query = select(Job).where(Job.signature == signature, col(Job.state) != "done")
+    return list(session.exec(query.order_by(col(Job.id).desc()).limit(limit)))
+
+
+def fetch_of(session: Session, job: Job) -> Fetch | None:
+    """The ledger row a run, or the run before it, is about."""
+    for one in (job, *reversed(causes(session, job))):
+        fetch_id = one.payload.get("fetch_id")
+        if isinstance(fetch_id, int):
+            return session.get(Fetch, fetch_id)
+        feed_id, slot = one.payload.get("feed_id"), one.payload.get("slot")
+        if isinstance(feed_id, int) and isinstance(slot, str):
+            batch, cursor = one.payload.get("batch", ""), one.payload.get("cursor", "")
+            return session.exec(
+                select(Fetch).where(
+                    Fetch.feed_id == feed_id, Fetch.slot == slot, Fetch.batch == batch, Fetch.cursor == cursor
+                )
+            ).first()
+    return None
 
 
 def causes(session: Session, job: Job, *, limit: int = 20) -> list[Job]:

@@ -8,9 +8,7 @@ hyphens play in) becomes a condition that lets at least those papers through, an
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 from typing import Any
@@ -23,30 +21,22 @@ from services.domain.errors import InvalidInput
 from services.domain.interests import words_for
 from services.domain.papers import PaperFacts
 from services.domain.queries import Query
-from services.storage import archive
+from services.storage import archive, search_page
 from services.storage.engine import is_sqlite
 from services.storage.search_index import TABLE, words_table
-from services.storage.search_tree import Compiler, has
+from services.storage.search_tree import Compiler, ids_with
 from services.storage.search_words import AnyOf, Match, Word, fts5, tsquery
-from services.storage.sql import chunks
-from services.storage.tables import EditionItem, Feed, Paper, Sighting
+from services.storage.tables import EditionItem, Paper, Sighting
 
 ORDERS = ("newest", "oldest", "relevance")
 _PAGE = 200
 _LOOKED_UP, _TELLING = 40, 12
+_LOOKED_THROUGH = 4_000
+"""Papers read for a feed of a query that only memory can answer."""
+_COMMON = 3_000
+"""A word of so many papers leads to no particular one."""
 _FTS_WEIGHTS = "10.0, 2.0, 4.0, 2.0, 1.0, 1.0, 0.0, 0.0"
 """By column of the index (title first): a word in the title says more than one in the abstract."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facets:
-    """How many of the found papers are of each category, feed and year, and how many have code."""
-
-    total: int
-    categories: dict[str, int]
-    feeds: dict[str, int]
-    years: dict[int, int]
-    with_code: int
 
 
 def find(
@@ -85,15 +75,47 @@ def find_papers(
     return _checked(session, statement, query, now)
 
 
+def latest(
+    session: Session, query: Query, *, now: datetime, limit: int, feed_id: int | None = None
+) -> list[PaperFacts]:
+    """The last `limit` papers that match, those listed on the latest day first, of one day the last to come first.
+
+    With `feed_id` the day is that feed's own. Words are looked up as for a page of a search; without any, and in one
+    feed, it is read along an index, and no further than there are enough.
+    """
+    if feed_id is None:
+        compiler = Compiler(session)
+        newest_first = (col(Paper.announced_on).desc(), col(Paper.id).desc())
+        if compiler.needed(query.root) is None:
+            condition, exact = compiler.condition(query.root)
+            # A day that may be unknown would keep PostgreSQL off the index; every paper that came by a feed has one.
+            statement = sa.select(col(Paper.id)).where(condition, col(Paper.announced_on).is_not(None))
+            statement = statement.order_by(*newest_first).limit(limit if exact else _LOOKED_THROUGH)
+        else:
+            ids = search_page.candidates(session, query).ids
+            statement = sa.select(col(Paper.id)).where(col(Paper.id).in_(ids)).order_by(*newest_first)
+    else:
+        statement = sa.select(col(Sighting.paper_id)).where(col(Sighting.feed_id) == feed_id)
+        if query.root != Query("").root:
+            condition, _ = Compiler(session).condition(query.root)
+            statement = statement.join(Paper, col(Paper.id) == col(Sighting.paper_id)).where(condition)
+        statement = statement.order_by(col(Sighting.day).desc(), col(Sighting.id).desc())
+    found: dict[int, PaperFacts] = {}
+    for paper in _checked(session, statement, query, now):
+        found.setdefault(paper.id, paper)  # a feed may list a paper on several days
+        if len(found) == limit:
+            break
+    return list(found.values())
+
+
 def _checked(session: Session, statement: Any, query: Query, now: datetime) -> Iterator[PaperFacts]:
-    ids = [paper_id for (paper_id, *_) in session.execute(statement)]
     size = 25  # small at first: most who ask want the first few
-    start = 0
-    while start < len(ids):
-        for paper in archive.load(session, ids[start : start + size], now=now):
-            if query.matches(paper):
-                yield paper
-        start, size = start + size, min(size * 4, _PAGE)
+    with session.execute(statement.execution_options(yield_per=_PAGE)) as rows:
+        while ids := [paper_id for (paper_id, *_) in rows.fetchmany(size)]:
+            for paper in archive.load(session, ids, now=now):
+                if query.matches(paper):
+                    yield paper
+            size = min(size * 4, _PAGE)
 
 
 def count(session: Session, query: Query, *, now: datetime, since: date | None = None) -> int:
@@ -137,53 +159,29 @@ def _statement(
     return statement.order_by(*newest), exact
 
 
-def _score(session: Session, match: Match) -> Any:
-    """(id, score) of the papers that have some of the words: more is better."""
+def relevance(session: Session, query: Query, ids: Sequence[int]) -> dict[int, float]:
+    """How much each of these papers has of the words asked for: more is better, none is 0."""
+    compiler = Compiler(session)
+    compiler.condition(query.root)
+    if not compiler.wanted or not ids:
+        return {}
+    wanted = set(ids)
+    score = _score(session, AnyOf(tuple(compiler.wanted)), first_id=min(wanted))
+    return {paper_id: value for paper_id, value in session.execute(score) if paper_id in wanted}
+
+
+def _score(session: Session, match: Match, *, first_id: int = 0) -> Any:
+    """(id, score) of the papers (from `first_id` on) that have some of the words: more is better."""
     if is_sqlite(session):
         score: Any = sa.literal_column(f"-bm25({TABLE}, {_FTS_WEIGHTS})")
         return sa.select(words_table.c.rowid.label("id"), score.label("score")).where(
-            words_table.c[TABLE].op("MATCH")(fts5(match))
+            words_table.c[TABLE].op("MATCH")(fts5(match)), words_table.c.rowid >= first_id
         )
     asked = sa.cast(tsquery(match), TSQUERY)
     score = sa.func.ts_rank(words_table.c.words, asked)
     return sa.select(words_table.c.paper_id.label("id"), score.label("score")).where(
-        words_table.c.words.op("@@")(asked)
+        words_table.c.words.op("@@")(asked), words_table.c.paper_id >= first_id
     )
-
-
-# -- counts by kind ----------------------------------------------------------------------------------------------
-
-
-def facets(session: Session, query: Query, *, now: datetime, since: date | None = None) -> Facets:
-    """What the papers that match are made of; the most frequent first."""
-    ids = find(session, query, now=now, since=since)
-    categories: Counter[str] = Counter()
-    years: Counter[int] = Counter()
-    feeds: Counter[str] = Counter()
-    with_code = 0
-    code = has("code")
-    for part in chunks(ids):
-        for names, published, announced, has_code in session.execute(
-            sa.select(col(Paper.categories), col(Paper.published_at), col(Paper.announced_on), code).where(
-                col(Paper.id).in_(part)
-            )
-        ):
-            categories.update(dict.fromkeys(names, 1))
-            day = published or announced
-            if day is not None:
-                years[day.year] += 1
-            with_code += bool(has_code)
-        for name, number in session.execute(
-            sa.select(col(Feed.name), sa.func.count(sa.distinct(col(Sighting.paper_id))))
-            .join(Sighting, col(Sighting.feed_id) == col(Feed.id))
-            .where(col(Sighting.paper_id).in_(part))
-            .group_by(col(Feed.name))
-        ):
-            feeds[name] += number
-    return Facets(
-        total=len(ids), categories=dict(categories.most_common()), feeds=dict(feeds.most_common()),
-        years=dict(sorted(years.items(), reverse=True)), with_code=with_code,
-    )  # fmt: skip
 
 
 # -- more like this ----------------------------------------------------------------------------------------------
@@ -196,12 +194,13 @@ def more_like(session: Session, paper_id: int, *, limit: int = 10) -> list[int]:
         return []
     counted = words_for(row.title, row.abstract)
     frequent = [word for word, _ in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:_LOOKED_UP]]
-    known = frequencies(session, frequent)
+    known = frequencies(session, frequent, most=_COMMON)
     number = archive.count(session)
     telling = {
         word: (1 + math.log(counted[word])) * math.log((1 + number) / known[word])
         for word in frequent
-        if known[word] > 1  # a word of its own leads to nobody
+        # A word of its own leads to nobody, a word of many to anybody (and costs the most).
+        if 1 < known[word] < _COMMON
     }
     best = sorted(telling, key=lambda word: (-telling[word], word))[:_TELLING]
     return similar(session, best, but=paper_id, limit=limit)
@@ -222,17 +221,10 @@ def similar(session: Session, words: Sequence[str], *, but: int, limit: int = 10
     return [paper_id for (paper_id,) in rows]
 
 
-def frequencies(session: Session, words: Sequence[str]) -> dict[str, int]:
-    """In how many papers' title or abstract each of the words stands (for telling rare ones from common)."""
+def frequencies(session: Session, words: Sequence[str], *, most: int) -> dict[str, int]:
+    """In how many papers' title or abstract each of the words stands, counted up to `most`."""
     counted = {}
     for word in words:
-        match = Word(("title", "abstract"), word)
-        where = (
-            words_table.c[TABLE].op("MATCH")(fts5(match))
-            if is_sqlite(session)
-            else words_table.c.words.op("@@")(sa.cast(tsquery(match), TSQUERY))
-        )
-        counted[word] = int(
-            session.execute(sa.select(sa.func.count()).select_from(words_table).where(where)).scalar_one()
-        )
+        found = ids_with(session, Word(("title", "abstract"), word)).limit(most).subquery()
+        counted[word] = int(session.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
     return counted

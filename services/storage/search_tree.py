@@ -47,6 +47,8 @@ class Part:
     match: Match | None = None
     clause: Clause | None = None
     exact: bool = True
+    needs: Match | None = None
+    """With a clause: what every paper it lets through has in the index, beside what else it asks."""
 
     @property
     def is_all(self) -> bool:
@@ -55,11 +57,15 @@ class Part:
 
 
 class Compiler:
-    """Compiles one query for one database. `wanted` are the words asked for, for ordering by relevance."""
+    """Compiles one query for one database. `wanted` are the words asked for, for ordering by relevance.
 
-    def __init__(self, session: Session) -> None:
+    With `first_id` nothing is looked up in the index of papers before it: for who wants no others.
+    """
+
+    def __init__(self, session: Session, *, first_id: int | None = None) -> None:
         self._session = session
         self._sqlite = is_sqlite(session)
+        self._first_id = first_id
         self.wanted: list[Match] = []
         self._overflowing: bool | None = None
 
@@ -67,6 +73,11 @@ class Compiler:
         """The condition on `papers`, and whether it is exact."""
         part = self._part(root)
         return self._clause(part), part.exact
+
+    def needed(self, root: Node) -> Match | None:
+        """What all that match have in the index; `None` where nothing can be said."""
+        part = self._part(root)
+        return part.needs if part.clause is not None else part.match
 
     # -- the tree ------------------------------------------------------------------------------------------------
 
@@ -90,9 +101,10 @@ class Compiler:
         clauses = [part.clause for part in parts if part.clause is not None]
         if not clauses:
             return Part(match=match, exact=exact)
+        needs = all_of([match, *(part.needs for part in parts)])
         if match is not None:
             clauses.insert(0, self._found(match))
-        return Part(clause=sa.and_(*clauses), exact=exact)
+        return Part(clause=sa.and_(*clauses), exact=exact, needs=needs)
 
     def _any(self, parts: list[Part]) -> Part:
         exact = all(part.exact for part in parts)
@@ -112,13 +124,7 @@ class Compiler:
         return self._found(part.match) if part.match is not None else _ALL
 
     def _found(self, match: Match) -> Clause:
-        if self._sqlite:
-            ids = sa.select(words_table.c.rowid).where(words_table.c[TABLE].op("MATCH")(fts5(match)))
-        else:
-            ids = sa.select(words_table.c.paper_id).where(
-                words_table.c.words.op("@@")(sa.cast(tsquery(match), TSQUERY))
-            )
-        return col(Paper.id).in_(ids)
+        return col(Paper.id).in_(ids_with(self._session, match, first_id=self._first_id))
 
     # -- terms ---------------------------------------------------------------------------------------------------
 
@@ -248,6 +254,16 @@ class Compiler:
         return sa.func.octet_length(text) != sa.func.char_length(text)
 
 
+def ids_with(session: Session, match: Match, *, first_id: int | None = None) -> Any:
+    """The ids of the papers (from `first_id` on) that have this in the index, as a statement."""
+    if is_sqlite(session):
+        key, found = words_table.c.rowid, words_table.c[TABLE].op("MATCH")(fts5(match))
+    else:
+        key, found = words_table.c.paper_id, words_table.c.words.op("@@")(sa.cast(tsquery(match), TSQUERY))
+    ids = sa.select(key).where(found)
+    return ids if first_id is None else ids.where(key >= first_id)
+
+
 def _fits(term: ValueTerm, value: str) -> bool:
     return term.fits(fold(value))
 
@@ -346,7 +362,7 @@ def has(thing: str) -> Clause:
                 sa.select(other.c.id)
                 .join(gone, gone.c.id == other.c.repo_id)
                 .where(
-                    other.c.paper_id == col(Paper.id), gone.c.kind == "code", gone.c.state.in_(GONE),
+                    other.c.paper_id == col(Link.paper_id), gone.c.kind == "code", gone.c.state.in_(GONE),
                     sa.func.lower(gone.c.slug) == sa.func.lower(sa.func.coalesce(col(Link.slug), "")),
                 )
             )  # fmt: skip

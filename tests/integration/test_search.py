@@ -18,13 +18,14 @@ from services.domain.identifiers import Identifier
 from services.domain.links import EVIDENCE, LinkData
 from services.domain.matching import PaperSet
 from services.domain.papers import AuthorData, PaperData, PaperFacts
-from services.domain.queries import Query, QueryError, parse_query
+from services.domain.queries import Query, QueryError
 from services.runtime import Runtime
 from services.storage import archive, folding, reports, search, search_index
+from services.storage.facets import Facets, facets
 from services.storage.search_index import TABLE
 from services.storage.tables import Paper, Repo
 from tests.conftest import MakeRuntime
-from tests.factories import DAY, add_feed, arxiv, code, entry, store
+from tests.factories import DAY, add_feed, arxiv, code, entry, parse_query, store
 from workers.web.cards import card
 
 WORDS = (
@@ -122,7 +123,7 @@ def _fill(rt: Runtime, number: int = 120, seed: int = 7) -> list[PaperFacts]:
             repo.license = draw.choice([None, "MIT", "Apache-2.0"])
             repo.topics = draw.choice([[], ["large-language-models"], ["nlp"]])
         # Days are not always known.
-        ids = list(session.execute(sa.select(col(Paper.id))).scalars())
+        ids = list(session.execute(sa.select(col(Paper.id)).order_by(col(Paper.id))).scalars())
         for paper_id in ids[::7]:
             session.execute(sa.update(Paper).where(col(Paper.id) == paper_id).values(announced_on=None))
     with rt.reading() as session:
@@ -171,6 +172,12 @@ _fact = st.sampled_from(
         "published:<2026-11-01",
         "updated:2026-11",
         "seen:2026",
+        "published:>now-7d",
+        "published:[now-30d TO now]",
+        "announced:{now-2w TO now-3d]",
+        "date:<now-1m",
+        "updated:[now-10d TO *]",
+        "seen:[now-1y TO now+1y]",
         "feed:daily-papers",
         "feed:*kunst*",
         "feed:blog-künstlich",
@@ -284,7 +291,7 @@ def test_a_changed_text_is_found_anew_and_an_unchanged_one_is_not_written_again(
     feed = add_feed(rt, "daily-papers")
     store(rt, [entry(1)], feed=feed)
     with rt.writing() as session:
-        ids = list(session.execute(sa.select(col(Paper.id))).scalars())
+        ids = list(session.execute(sa.select(col(Paper.id)).order_by(col(Paper.id))).scalars())
         assert search_index.refresh(session, ids) == 0
     store(rt, [entry(1, upvotes=50)], feed=feed)
     store(rt, [entry(1, upvotes=51, title="Brass weather", version=2)], feed=feed)
@@ -334,7 +341,7 @@ def test_the_index_is_made_and_filled_where_it_is_missing(rt: Runtime) -> None:
 def test_housekeeping_mends_the_index(rt: Runtime) -> None:
     store(rt, [entry(n) for n in range(1, 4)], feed=add_feed(rt, "daily-papers"))
     with rt.writing() as session:
-        ids = list(session.execute(sa.select(col(Paper.id))).scalars())
+        ids = list(session.execute(sa.select(col(Paper.id)).order_by(col(Paper.id))).scalars())
         key = "rowid" if rt.engine.dialect.name == "sqlite" else "paper_id"
         session.execute(sa.text(f"DELETE FROM {TABLE} WHERE {key} = :id"), {"id": ids[0]})
         session.execute(sa.delete(Paper).where(col(Paper.id) == ids[1]))
@@ -357,9 +364,9 @@ def test_facets_count_what_was_found(rt: Runtime) -> None:
     papers = [entry(1, links=(code("a/b"),)), entry(2, categories=("cs.CL",)), entry(3, title="Else", abstract="Else")]
     store(rt, papers, feed=feed)
     with rt.reading() as session:
-        found = search.facets(session, parse_query("lanterns"), now=rt.now())
+        found = facets(session, search.find(session, parse_query("lanterns"), now=rt.now()))
         number = search.count(session, parse_query("lanterns"), now=rt.now())
-    assert found == search.Facets(
+    assert found == Facets(
         total=2, categories={"cs.CL": 2, "cs.LG": 1}, feeds={"daily-papers": 2}, years={2026: 2}, with_code=1
     )
     assert number == 2
@@ -379,7 +386,7 @@ def test_similar_papers_share_the_telling_words(rt: Runtime) -> None:
         titles = [paper.title for paper in archive.load(session, found, now=rt.now())]
         assert search.more_like(session, first)[:2] == found
         assert search.more_like(session, 99) == []
-        assert search.frequencies(session, ["lanterns", "copper", "nowhere"]) == {
+        assert search.frequencies(session, ["lanterns", "copper", "nowhere"], most=9) == {
             "lanterns": 2,
             "copper": 1,
             "nowhere": 0,
@@ -411,13 +418,17 @@ def test_code_is_counted_by_one_rule_wherever_it_is_counted(filled: tuple[Runtim
     ]
     store(rt, claims, feed=feed)
     with rt.reading() as session:
-        held = archive.load(session, list(session.execute(sa.select(col(Paper.id))).scalars()), now=rt.now())
+        held = archive.load(
+            session, list(session.execute(sa.select(col(Paper.id)).order_by(col(Paper.id))).scalars()), now=rt.now()
+        )
         query = parse_query("has:code")
         wanted = {paper.id for paper in held if query.matches(paper)}
         assert {one.paper.id for one in PaperSet(held).match(query)} == wanted
         assert set(search.find(session, query, now=rt.now())) == wanted
-        assert search.facets(session, parse_query("*"), now=rt.now()).with_code == len(wanted)
-        assert reports.totals(session).with_code == len(wanted)
+        assert facets(session, [paper.id for paper in held]).with_code == len(wanted)
+        since = max(paper.announced_on or date.min for paper in held) - reports.CODE_DAYS
+        recent = [paper for paper in held if paper.id in wanted and (paper.announced_on or date.min) >= since]
+        assert reports.totals(session).with_code == len(recent) > 0
         shown = {paper.id for n, paper in enumerate(held) if card(paper, number=n, now=rt.now()).code}
         assert shown == wanted
         assert len(search.find(session, parse_query("has:code claimed"), now=rt.now())) == len(EVIDENCE)

@@ -7,11 +7,10 @@ import pytest
 from services.domain.categories import ALIASES
 from services.domain.indexed import Indexed
 from services.domain.papers import AuthorData
-from services.domain.queries import parse_query
 from services.runtime import Runtime
 from services.storage import archive, search
 from services.storage.tables import Paper
-from tests.factories import add_feed, all_rows, arxiv, entry, store
+from tests.factories import add_feed, all_rows, arxiv, entry, parse_query, store
 
 NORTHLAKE, PORTO = "Northlake Institute of Tides", "Universidade do Porto"
 

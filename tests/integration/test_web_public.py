@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
@@ -87,12 +87,65 @@ def test_a_past_day_is_ordered_as_it_stood_not_by_its_age(site: Site, clock: Clo
     assert listed[0] == "arxiv:2611.90002"
 
 
-def test_a_query_without_a_day_searches_the_last_30_days_and_says_why(site: Site) -> None:
+TITLES = r'class="title" dir="auto"><a href="/papers/([^"]+)"'
+
+
+def test_a_query_without_a_day_searches_the_whole_archive_and_says_why(site: Site) -> None:
+    long_ago = DAY - timedelta(days=900)
+    store(site.rt, [entry(9, announced_on=long_ago)], feed=add_feed(site.rt, "old"), day=long_ago)
     page = Elements(site.get("/", params={"q": "lantern* -older"}).text)
-    assert "2 papers" in page.text
+    assert "3 papers" in page.text
+    assert "part 9" in page.text
     assert "Counting knots" not in page.text
     assert "An older lantern" not in page.text
     assert "matches" in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "heading", "keys"),
+    [
+        ("/?span=week", "23 – 29 November 2026", 4),
+        ("/?span=month", "November 2026", 4),
+        ("/?span=trending", "Trending", 4),
+        ("/?span=week&day=2026-11-16", "16 – 22 November 2026", 0),
+        ("/?span=month&q=knots", "November 2026", 1),
+        ("/?span=century", "Tuesday, 24 November 2026", 3),
+    ],
+)
+def test_weeks_months_and_what_trends_are_listed(site: Site, path: str, heading: str, keys: int) -> None:
+    text = site.get(path).text
+    assert f"<h1>{heading}</h1>" in text
+    assert len(re.findall(TITLES, text)) == keys
+    if not keys:
+        assert "/?span=week&amp;day=2026-11-23" in text
+
+
+def test_the_best_of_a_week_are_not_its_last_days(site: Site) -> None:
+    monday = DAY - timedelta(days=1)
+    store(site.rt, [entry(8, upvotes=95, announced_on=monday)], feed=add_feed(site.rt, "more"), day=monday)
+    assert re.findall(TITLES, site.get("/?span=week").text)[0] == "arxiv:2611.90008"
+
+
+def test_a_list_is_narrowed_by_what_it_is_made_of(site: Site) -> None:
+    text = site.get("/", params={"q": "counting OR lantern*"}).text
+    links = {str(a.get("href")): a for a in Elements(text).named("a")}
+    narrower = next(link for link in links if "cat%3Amath.CO" in link)
+    assert re.findall(TITLES, site.get(narrower.replace("&amp;", "&")).text) == ["arxiv:2611.90003"]
+    assert any("has%3Acode" in link for link in links)
+
+
+@pytest.mark.parametrize("order", ["newest", "relevance", "trending", "upvotes", "stars"])
+def test_what_is_found_can_be_ordered(site: Site, order: str) -> None:
+    found = re.findall(TITLES, site.get("/", params={"q": "lantern*", "sort": order}).text)
+    assert sorted(found) == ["arxiv:2611.90001", "arxiv:2611.90002", "arxiv:2611.90004"]
+    if order == "relevance":
+        assert site.get("/", params={"q": "part older", "sort": order}).status_code == 200
+
+
+def test_words_side_by_side_are_found_though_only_memory_can_tell(site: Site) -> None:
+    text = site.get("/", params={"q": '"tidal inference"'}).text
+    assert sorted(re.findall(TITLES, text)) == ["arxiv:2611.90001", "arxiv:2611.90002"]
+    assert "2 papers" in Elements(text).text
 
 
 def test_a_query_with_a_day_stays_on_it(site: Site) -> None:
@@ -110,7 +163,9 @@ def test_a_broken_query_is_shown_with_its_place(site: Site) -> None:
     assert lines[place - 1][lines[place].index("^")] == '"'
 
 
-@pytest.mark.parametrize("path", ["/?day=yesterday", "/?day=2026-13-01", "/?day=20261124"])
+@pytest.mark.parametrize(
+    "path", ["/?day=9999-12-31&span=month", "/?day=0001-01-01", "/?day=yesterday", "/?day=2026-13-01", "/?day=20261124"]
+)
 def test_a_day_that_is_none_is_refused_with_an_example(site: Site, path: str) -> None:
     answer = site.get(path)
     assert answer.status_code == 400
@@ -227,6 +282,15 @@ def test_a_papers_page_tells_all_that_is_known(site: Site) -> None:
     assert "https://arxiv.org/abs/2611.90001" in {a.get("href") for a in page.named("a")}
 
 
+def test_similar_papers_and_what_happened_since_are_told(site: Site) -> None:
+    store(site.rt, [entry(1, version=2, abstract="Tides, anew.")], feed=add_feed(site.rt, "again"), source="again")
+    text = site.get("/papers/arxiv:2611.90002").text
+    assert "Similar papers" in text
+    assert "/papers/arxiv:2611.90001" in {a.get("href") for a in Elements(text).named("a")}
+    store(site.rt, [entry(2, withdrawn=True, version=3)], feed=add_feed(site.rt, "later"), source="hf_papers")
+    assert "This paper was withdrawn" in site.get("/papers/arxiv:2611.90002").text
+
+
 def test_stars_over_time_are_drawn(site: Site) -> None:
     row = all_rows(site.rt, Repo)[0]
     now = site.rt.now()
@@ -307,53 +371,6 @@ def test_a_sent_edition_is_readable_without_anybodys_own_links(site: Site, clock
 @pytest.mark.parametrize("number", ["999", "0", "-1", "one", "9" * 30])
 def test_an_edition_that_is_none_is_not_found(site: Site, number: str) -> None:
     assert site.get(f"/editions/{number}").status_code == 404
-
-
-# -- feeds out -------------------------------------------------------------------------------------------------
-
-
-def test_the_atom_feed_is_complete_and_its_ids_stay(site: Site) -> None:
-    answer = site.get("/feeds/daily-papers.atom")
-    assert answer.headers["content-type"] == "application/atom+xml; charset=utf-8"
-    root = ET.fromstring(answer.content)
-    assert root.tag == f"{ATOM}feed"
-    for needed in ("id", "title", "updated"):
-        assert root.findtext(f"{ATOM}{needed}")
-    entries = root.findall(f"{ATOM}entry")
-    assert len(entries) == 4
-    ids = [e.findtext(f"{ATOM}id") for e in entries]
-    assert "tag:papers.example,2026:papers/arxiv:2611.90001" in ids
-    assert len(set(ids)) == 4
-    for e in entries:
-        for needed in ("title", "updated", "published", "summary"):
-            assert e.findtext(f"{ATOM}{needed}")
-        assert e.findtext(f"{ATOM}author/{ATOM}name")
-        assert e.find(f"{ATOM}link[@rel='alternate']") is not None
-        datetime.fromisoformat(e.findtext(f"{ATOM}updated") or "")
-    assert site.get("/feeds/daily-papers.atom").content == answer.content
-
-
-def test_the_atom_feed_answers_a_conditional_get(site: Site) -> None:
-    tag = site.get("/feeds/all.atom").headers["etag"]
-    again = site.get("/feeds/all.atom", headers={"if-none-match": f"W/{tag}"})
-    assert again.status_code == 304
-    assert not again.content
-
-
-def test_the_atom_feed_takes_a_query(site: Site) -> None:
-    root = ET.fromstring(site.get("/feeds/all.atom", params={"q": "knots"}).content)
-    assert [e.findtext(f"{ATOM}title") for e in root.findall(f"{ATOM}entry")] == ["Counting knots without rope"]
-    assert site.get("/feeds/all.atom", params={"q": "(knots"}).status_code == 400
-
-
-def test_an_unknown_feed_is_not_found(site: Site) -> None:
-    assert site.get("/feeds/nowhere.atom").status_code == 404
-
-
-def test_pages_name_the_feed_for_readers_programs(site: Site) -> None:
-    (link,) = [a for a in Elements(site.get("/").text).named("link") if a.get("rel") == "alternate"]
-    assert link["type"] == "application/atom+xml"
-    assert ET.fromstring(site.get(str(link["href"])).content).tag == f"{ATOM}feed"
 
 
 # -- the API ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -11,96 +12,124 @@ from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import RedirectResponse, Response
 
+from services.domain.cite import bibtex, citation_tags
 from services.domain.errors import InvalidInput, NotFound
+from services.domain.events import describe
 from services.domain.identifiers import paper_url, pdf_url
 from services.domain.links import LINK_KINDS
 from services.domain.organizations import organizations_of
 from services.domain.papers import PaperFacts
 from services.domain.text import clean, safe_url
 from services.pipeline import views
-from services.storage import archive, editions, reports, repos, subscribers
+from services.storage import archive, editions, events, reports, repos, search, subscribers
+from services.storage.facets import facets
 from workers.web import charts
 from workers.web.cards import byline, card
-from workers.web.cite import bibtex
 from workers.web.kit import Web, WebKit, paper_path, parse_day
-from workers.web.listing import LOOK_BACK, ORDERS, Found, find
+from workers.web.listing import ORDERS, RELEVANCE, Found, find
 from workers.web.security import client_of
+from workers.web.spans import SPANS, Span, beside, span_of
 
 router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 50
 STRIP_DAYS = 14
+SIMILAR = 6
+"""Papers shown beside one that are most like it."""
+MOST_EVENTS = 20
+THIS = "this paper"
 STARS_BACK = timedelta(days=400)
 MAX_Q = 2_000
 
 
-# -- a day -----------------------------------------------------------------------------------------------------
+# -- some days -------------------------------------------------------------------------------------------------
 
 
 @router.get("/")
-def day_page(request: Request, web: WebKit, day: str = "", q: str = "", sort: str = "", page: str = "1") -> Response:
-    """The papers of a day, or what a query finds."""
+def day_page(
+    request: Request, web: WebKit, day: str = "", span: str = "", q: str = "", sort: str = "", page: str = "1"
+) -> Response:
+    """The papers of a day, a week, a month, those that trend, or what a query finds."""
     q = q.strip()[: MAX_Q + 1]
-    wanted = parse_day(day) if day else None
-    if day and wanted is None:
+    on = parse_day(day) if day else None
+    if day and on is None:
         return web.problem(
             request, 400, "That is no day", f"Write a day as 2026-11-24; “{clean(day, limit=40)}” cannot be read."
         )
-    if q and wanted is None:
+    if q:
         wait = web.searches.take(client_of(request))
         if wait:
             return _slow_down(web, request, wait)
-    status, problem, sort_shown = 200, "", sort if sort in ORDERS else ORDERS[0]
+    number = int(page) if page.isdecimal() and 0 < len(page) < 5 else 1
+    asked_span, sort = span if span in SPANS else "", sort if sort in (*ORDERS, RELEVANCE) else ""
     with web.rt.reading() as session:
+        newest = reports.newest_day(session)
+        wanted = None
+        if newest is not None and (on or asked_span or not q):
+            wanted = span_of(asked_span, on or newest)
+        status, problem, found = 200, "", Found()
         try:
-            found = find(web.rt, session, day=wanted, q=q, sort=sort_shown)
+            found = find(
+                web.rt, session, span=wanted, q=q, sort=sort, start=(max(1, number) - 1) * PER_PAGE, limit=PER_PAGE
+            )
         except InvalidInput as error:
             status, problem = 400, str(error)
-            found = Found(papers=(), looked_at=0, cut=False, since=wanted, until=wanted)
-        shown_day = wanted or (None if q else found.since)
-        frame = _frame(web, session, shown_day)
-        empty_archive = frame["newest"] is None
-    number = max(1, int(page)) if page.isdigit() and len(page) < 5 else 1
-    pages = max(1, -(-len(found.papers) // PER_PAGE))
-    number = min(number, pages)
-    first = (number - 1) * PER_PAGE
-    now = web.rt.now()
+        counted = facets(session, found.ids) if found.ids and (q or wanted) else None
+        frame = _frame(web, session, wanted, newest, plain=not q)
+    pages = max(1, -(-found.within // PER_PAGE))
+    first, now = (max(1, number) - 1) * PER_PAGE + 1, web.rt.now()
     cards = [
         card(paper, number=n, now=now, why=found.why(paper), wide=n == 1 and not q)
-        for n, paper in enumerate(found.papers[first : first + PER_PAGE], first + 1)
+        for n, paper in enumerate(found.papers, first)
     ]
+    orders = ORDERS if wanted is not None or not q else (("newest", RELEVANCE, *ORDERS[:1], *ORDERS[2:]))
+    asked = {"span": asked_span, "day": day, "q": q, "sort": sort if sort != orders[0] else ""}
 
     def here(**changes: object) -> str:
-        kept = {"day": day, "q": q, "sort": sort_shown if sort_shown != ORDERS[0] else "", **changes}
-        query = urlencode({name: value for name, value in kept.items() if value})
+        query = urlencode({name: value for name, value in {**asked, **changes}.items() if value})
         return f"/?{query}" if query else "/"
 
     return web.page(
-        request, "day.html", status=status, day=shown_day, q=q, sort=sort_shown, orders=ORDERS, cards=cards,
-        total=len(found.papers), looked_at=found.looked_at, cut=found.cut, since=found.since, until=found.until,
-        problem=problem, empty_archive=empty_archive, number=number, pages=pages, here=here, look_back=LOOK_BACK.days,
-        **frame,
+        request, "day.html", status=status, span=wanted, spans=SPANS, q=q, sort=sort or orders[0], orders=orders,
+        cards=cards, found=found, facets=counted, narrow=partial(_narrow, q), problem=problem, here=here,
+        number=max(1, number), pages=pages, asked=asked, turn=_turn, quoted=_quoted, **frame,
     )  # fmt: skip
 
 
-def _frame(web: Web, session: Session, day: date | None) -> dict[str, Any]:
+def _turn(span: Span) -> str:
+    """The address of a span."""
+    return f"/?day={span.since}" if span.name == "day" else f"/?span={span.name}&day={span.since}"
+
+
+def _quoted(value: str) -> str:
+    """A value as a query takes it."""
+    return value if value.replace(".", "").replace("-", "").isalnum() else '"' + value.replace('"', "") + '"'
+
+
+def _narrow(q: str, term: str) -> str:
+    """A query with one more term; the term alone where it was asked for already."""
+    return f"{q} {term}" if q and term not in q else q or term
+
+
+def _frame(web: Web, session: Session, span: Span | None, newest: date | None, *, plain: bool) -> dict[str, Any]:
     """What stands around the papers: the strip of days, the neighbours, the sources."""
-    newest = reports.newest_day(session)
-    now = web.rt.now()
-    strip: list[tuple[date, int]] = []
-    if newest is not None:
-        end = min(newest, day + timedelta(days=9)) if day is not None else newest
-        strip = reports.days(session, until=max(end, day or end), span=timedelta(days=60), limit=STRIP_DAYS)
-    most = max((count for _, count in strip), default=0)
-    current = day == newest or day is None
-    return {
-        "newest": newest,
-        "strip": [(on, count, charts.bar(count, most)) for on, count in strip],
-        "before": reports.day_beside(session, day, before=True) if day else None,
-        "after": reports.day_beside(session, day, before=False) if day else None,
-        "sources": views.source_statuses(session, [], since=now - timedelta(days=1)) if current else [],
-        "listed_by": reports.listed_by(session, day, day) if day else [],
-    }
+    frame: dict[str, Any] = {"newest": newest, "strip": [], "before": None, "after": None, "sources": []}
+    if newest is None or span is None:
+        return {**frame, "listed_by": []}
+    if span.name in {"day", "week"}:
+        rows = reports.days(session, until=min(newest, span.until + timedelta(days=9)), limit=STRIP_DAYS)
+        most = max((count for _, count in rows), default=0)
+        frame["strip"] = [(on, count, charts.bar(count, most)) for on, count in rows]
+    if span.name == "day":
+        around = [reports.day_beside(session, span.since, before=before) for before in (True, False)]
+        frame["before"], frame["after"] = (span_of("day", on) if on else None for on in around)
+    else:
+        first = reports.first_day(session) or newest
+        frame["before"], frame["after"] = beside(span, first=first, last=newest)
+    today = span.name == "day" and span.since == newest
+    if today and plain:
+        frame["sources"] = views.source_statuses(session, [], since=web.rt.now() - timedelta(days=1))
+    return {**frame, "listed_by": reports.listed_by(session, span.since, span.until) if span.name == "day" else []}
 
 
 def _slow_down(web: Web, request: Request, wait: float) -> Response:
@@ -138,13 +167,23 @@ def paper_page(request: Request, web: WebKit, key: str) -> Response:
         repo_rows = reports.repos_of(session, paper.id)
         stars = repos.readings(session, [r.id or 0 for r in repo_rows], since=rt.now() - STARS_BACK)
         sightings = archive.sightings(session, paper.id)
+        happened = events.of_paper(session, paper.id)[-MOST_EVENTS:]
+        alike = archive.load(session, search.more_like(session, paper.id, limit=SIMILAR), now=rt.now())
     sparks = {f"https://{r.host}/{r.slug}": charts.sparkline(stars.get(r.id or 0, [])) for r in repo_rows}
     return web.page(
         request, "paper.html", paper=paper, card=card(paper, number=1, now=rt.now(), wide=True),
         byline=byline(paper), organizations=organizations_of(paper), sightings=sightings, sparks=sparks,
-        links=_links(paper), citation=bibtex(paper),
+        happened=[(event.at, _of_this(describe(event.kind, event.detail, THIS))) for event in happened],
+        alike=[(one, byline(one)) for one in alike],
+        links=_links(paper), citation=bibtex(paper), cited=citation_tags(paper),
         own_page=safe_url(paper_url(paper.key) or ""), pdf=safe_url(pdf_url(paper.key) or ""),
     )  # fmt: skip
+
+
+def _of_this(words: str) -> str:
+    """What happened, on the page of the paper it happened to."""
+    said = words.replace(f"“{THIS}”", THIS)
+    return said[:1].upper() + said[1:]
 
 
 def _links(paper: PaperFacts) -> list[tuple[str, list[tuple[str, str, str]]]]:
@@ -170,7 +209,9 @@ def edition_page(request: Request, web: WebKit, edition_id: str) -> Response:
     with rt.reading() as session:
         try:
             edition = editions.get(session, int(edition_id) if edition_id.isdigit() and len(edition_id) < 16 else 0)
-            subscription, _ = subscribers.get_subscription(session, edition.subscription_id)
+            subscription, subscriber = subscribers.get_subscription(session, edition.subscription_id)
+            if not subscriber.address:
+                raise NotFound("its reader's data was wiped")
         except NotFound:
             return web.problem(
                 request, 404, "No such edition",

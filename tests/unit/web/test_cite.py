@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.domain.cite import bibtex, cite_key
 from services.domain.identifiers import Identifier
 from services.domain.papers import AuthorData, PaperFacts
-from workers.web.cite import bibtex, cite_key
 
 
 def paper(**changes: object) -> PaperFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException, Query, Request
@@ -17,11 +17,11 @@ from workers.web.api.shape import Answer, Limit, part
 from workers.web.kit import Web, WebKit
 from workers.web.listing import find
 from workers.web.security import client_of
+from workers.web.spans import span_of
 
 router = part("papers")
 
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
-FAR = timedelta(days=36_500)
 
 
 def _as_written(value: Any) -> Any:
@@ -37,8 +37,8 @@ Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY), BeforeValidator(_as_writ
 class Papers(Answer):
     """What was found, best first."""
 
-    total: int
-    looked_at: int
+    total: Annotated[int, Field(description="How many match; at least so many where `complete` is false")]
+    looked_at: Annotated[int | None, Field(description="Papers of those days; null: all of the archive")]
     complete: bool
     since: date | None
     until: date | None
@@ -65,13 +65,13 @@ def list_papers(
     request: Request, web: WebKit,
     q: Annotated[str, Query(max_length=2000, description="Lucene syntax; empty: all")] = "",
     day: Annotated[Day | None, Query(description="Papers listed on this day")] = None,
-    since: Annotated[Day | None, Query(description="Listed on this day or later")] = None,
-    until: Annotated[Day | None, Query(description="Listed on this day or before")] = None,
+    since: Annotated[Day | None, Query(description="Announced on this day or later")] = None,
+    until: Annotated[Day | None, Query(description="Announced on this day or before")] = None,
     sort: Literal["trending", "newest", "upvotes", "stars"] = "trending",
     limit: Limit = 100,
     cursor: Annotated[int, Query(ge=0, le=100_000, description="`next` of the page before")] = 0,
 ) -> Papers:  # fmt: skip
-    """Without a day: the last 30 days with `q`, else the newest day. `total` counts what is beyond the limit, too."""
+    """Without days: the whole archive with `q`, else the newest day. `total` counts what is beyond the limit, too."""
     return _find(request, web, q=q, day=day, since=since, until=until, sort=sort, limit=limit, cursor=cursor)
 
 
@@ -79,8 +79,8 @@ def list_papers(
 def search_papers(
     request: Request, web: WebKit,
     q: Annotated[str, Query(min_length=1, max_length=2000, description="Lucene syntax")],
-    since: Annotated[Day | None, Query(description="Listed on this day or later")] = None,
-    until: Annotated[Day | None, Query(description="Listed on this day or before")] = None,
+    since: Annotated[Day | None, Query(description="Announced on this day or later")] = None,
+    until: Annotated[Day | None, Query(description="Announced on this day or before")] = None,
     sort: Literal["trending", "newest", "upvotes", "stars"] = "trending",
     limit: Limit = 100,
     cursor: Annotated[int, Query(ge=0, le=100_000, description="`next` of the page before")] = 0,
@@ -98,12 +98,15 @@ def _find(
         if wait:
             raise HTTPException(429, "too many searches", {"Retry-After": str(int(wait) + 1)})
     with web.rt.reading() as session:
-        found = find(web.rt, session, day=day, q=q, sort=sort, since=since, until=until)
+        found = find(
+            web.rt, session, span=span_of("day", day) if day else None, q=q, sort=sort, since=since, until=until,
+            start=cursor, limit=limit,
+        )  # fmt: skip
     after = cursor + limit
     return Papers(
-        total=len(found.papers), looked_at=found.looked_at, complete=not found.cut, since=found.since,
-        until=found.until, papers=[paper_json(paper) for paper in found.papers[cursor:after]],
-        next=after if after < len(found.papers) else None,
+        total=found.total, looked_at=found.looked_at, complete=not found.more, since=found.since,
+        until=found.until, papers=[paper_json(paper) for paper in found.papers],
+        next=after if after < found.within else None,
     )  # fmt: skip
 
 
@@ -128,7 +131,7 @@ def list_days(
     """How many papers were listed on each of the days there are."""
     with web.rt.reading() as session:
         last = cursor or reports.newest_day(session)
-        rows = reports.days(session, until=last, span=FAR, limit=limit + 1)[::-1] if last else []
+        rows = reports.days(session, until=last, limit=limit + 1)[::-1] if last else []
     items = [OneDay(day=day, papers=number) for day, number in rows[:limit]]
     return Days(items=items, next=rows[limit][0] if len(rows) > limit else None)
 
