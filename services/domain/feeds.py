@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-
-from services.domain.batches import Page, add_up, judge
+from datetime import date, datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,36 +66,3 @@ class DocumentInfo:
     batch: str = ""
     cursor: str | None = None
     as_of: date | None = None
-
-
-def batch_is_closed(day: date, pages: Sequence[tuple[str, datetime, str | None]], *, settles_days: int = 0) -> bool:
-    """Whether a day's batch needs no more asking: its last page was read after the day had settled (UTC).
-
-    `pages` are the ledger's rows of that batch: (state, fetched at, next cursor). A page read while the day
-    was still running may have grown since, and some sources add to a day for `settles_days` more.
-    """
-    settled = day + timedelta(days=settles_days)
-    return any(
-        state == "parsed" and next_cursor is None and fetched_at.date() > settled
-        for state, fetched_at, next_cursor in pages
-    )
-
-
-def batch_state(
-    pages: Sequence[tuple[str, int | None, int, int, str | None, str]],
-) -> str:
-    """What one batch came to, from its ledger rows, oldest first: `complete`, `partial`, `quiet`, `failed`, `late`.
-
-    A row is (state, announced, seen, rejected, next cursor, cursor); of several tries at one page the newest
-    counts. `late`: nothing has arrived yet. `partial`: a page is missing, or the source announced more than we
-    saw. Entries refused with a reason are accounted for.
-    """
-    if not pages:
-        return "late"
-    figures = add_up(
-        [
-            Page(state=state, announced=announced, seen=seen, rejected=rejected, next_cursor=following, cursor=cursor)
-            for state, announced, seen, rejected, following, cursor in pages
-        ]
-    )
-    return judge(figures, expected_quiet=True, overdue=False)[0]

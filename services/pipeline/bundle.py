@@ -53,7 +53,7 @@ def make_bundle(rt: Runtime, run_id: int) -> bytes:
                 "effects": [{"depth": depth, **_row(one)} for depth, one in reports.effects(session, run_id)],
             },
         }
-        fetch = _fetch_of(session, job)
+        fetch = reports.fetch_of(session, job)
         excerpt: bytes = b""
         if fetch is not None:
             feed = session.get(Feed, fetch.feed_id)
@@ -80,23 +80,6 @@ def make_bundle(rt: Runtime, run_id: int) -> bytes:
         if excerpt:
             file.writestr("document.txt", _blot(clean(excerpt.decode("utf-8", "replace"), limit=EXCERPT), hidden))
     return packed.getvalue()
-
-
-def _fetch_of(session: Session, job: Job) -> Fetch | None:
-    """The ledger row a run, or the run before it, is about."""
-    for one in (job, *reversed(reports.causes(session, job))):
-        fetch_id = one.payload.get("fetch_id")
-        if isinstance(fetch_id, int):
-            return session.get(Fetch, fetch_id)
-        feed_id, slot = one.payload.get("feed_id"), one.payload.get("slot")
-        if isinstance(feed_id, int) and isinstance(slot, str):
-            wanted = (one.payload.get("batch", ""), one.payload.get("cursor", ""))
-            return session.exec(
-                select(Fetch).where(
-                    Fetch.feed_id == feed_id, Fetch.slot == slot, Fetch.batch == wanted[0], Fetch.cursor == wanted[1]
-                )
-            ).first()
-    return None
 
 
 def _validators(session: Session, url: str) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from services.domain.errors import InvalidInput, NotFound
 from services.domain.users import Actor
 from services.pipeline import schedule, send
 from services.pipeline.acts import acting, noting
+from services.pipeline.bounces import key_of
 from services.pipeline.fetch import info
 from services.pipeline.subscribe import first_edition_at, pausing, resuming, subscribe
 from services.runtime import Runtime
@@ -62,9 +63,19 @@ def remove_feed(rt: Runtime, actor: Actor, name: str) -> None:
     with acting(rt, actor, "feed.remove", name) as (session, said):
         feed = feeds.get(session, name)
         if feed.origin == "catalogue" and not feed.retired:
-            raise InvalidInput(f"{name} is written in feeds.toml; take it out there, or pause it")
+            path = rt.settings.feeds or rt.settings.home / "feeds.toml"
+            how = "take it out there" if path.exists() else f"write your own list into {path} and leave it out there"
+            raise InvalidInput(f"{name} is written in the feeds.toml in use: {how}, or `broadsheet feeds pause {name}`")
         said.before = _feed_summary(feed)
         feeds.remove(session, feed)
+
+
+def mute_feed(rt: Runtime, actor: Actor, name: str, *, muted: bool = True) -> None:
+    """Send no alerts about one feed, or again; it stays in the log and on the pages for operators."""
+    with acting(rt, actor, "feed.mute" if muted else "feed.unmute", name) as (session, said):
+        feed = feeds.get(session, name)
+        said.before, said.after = {"muted": feed.mute_alerts}, {"muted": muted}
+        feeds.update_feed(session, feed.id or 0, mute_alerts=muted)
 
 
 def _feed_summary(feed: Feed) -> dict[str, Any]:
@@ -189,8 +200,7 @@ def _change_subscription(
 def suppress(rt: Runtime, actor: Actor, to: str, *, detail: str = "") -> str:
     """Send nothing to an address any more; returns its key."""
     with acting(rt, actor, "suppression.add", to) as (session, said):
-        address = parse_address(to, allowed_hosts=rt.settings.private_hosts)
-        key = suppressions.address_key(address.channel, address.target)
+        key = key_of(rt, session, to)
         said.after = {
             "added": suppressions.suppress(session, key, reason="by_hand", detail=detail, by=actor.name, now=rt.now())
         }

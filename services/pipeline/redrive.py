@@ -6,7 +6,6 @@ right since it was last given up, or when a person insists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -62,23 +61,26 @@ def redrive(
     return Redrive(signature, step, dead, tuple(chosen))
 
 
-def retry(rt: Runtime, actor: Actor, run_id: int) -> bool:
-    """Give one finished, given-up or waiting job another set of tries now; False when it is running."""
-    with acting(rt, actor, "run.retry", run_id) as (session, said):
-        job = jobs.get(session, run_id)
-        said.before = {"state": job.state, "attempts": job.attempts}
-        if job.state == "ready":
-            said.hints += runs.hurry(session, run_id, now=rt.now())
-        else:
-            said.hints += jobs.revive(session, [run_id], now=rt.now())
-        said.after = {"retried": bool(said.hints)}
-    return bool(said.hints)
+def retry(rt: Runtime, actor: Actor, *run_ids: int) -> list[int]:
+    """Give finished, given-up or waiting jobs another set of tries now; returns which, those left out are running."""
+    with acting(rt, actor, "run.retry", " ".join(map(str, run_ids))) as (session, said):
+        before = [jobs.get(session, run_id) for run_id in run_ids]
+        said.before = {"states": [job.state for job in before], "attempts": [job.attempts for job in before]}
+        waiting = {job.id for job in before if job.state == "ready"}
+        for run_id in run_ids:
+            if run_id in waiting:
+                said.hints += runs.hurry(session, run_id, now=rt.now())
+            else:
+                said.hints += jobs.revive(session, [run_id], now=rt.now())
+        retried = [hint.job_id for hint in said.hints]
+        said.after = {"retried": retried}
+    return retried
 
 
 def _dead(session: Session, signature: str) -> tuple[int, ...]:
     found = tuple(reports.dead_ids(session, signature))
     if not found:
-        raise NotFound("nothing was given up for that cause; the failures listed name those there are")
+        raise NotFound("nothing was given up for that cause; `broadsheet runs list --failed` names those there are")
     return found
 
 
@@ -94,12 +96,3 @@ def _must_be_proved(session: Session, proof: int | None) -> None:
 
 def _was_dead(session: Session, job_id: int) -> bool:
     return any(attempt.outcome == "dead" for attempt in jobs.attempts(session, job_id))
-
-
-def retry_all(rt: Runtime, actor: Actor, signature: str) -> Sequence[int]:
-    """Try all of one cause again at once, as a person asks who has looked; nothing where there is nothing."""
-    with acting(rt, actor, "run.retry_group", signature) as (session, said):
-        dead = reports.dead_ids(session, signature)
-        said.hints += jobs.revive(session, dead, now=rt.now())
-        said.after = {"retried": len(said.hints)}
-    return dead

@@ -14,6 +14,8 @@ from services.storage.engine import is_sqlite
 from services.storage.sql import insert_ignore, upsert
 from services.storage.tables import Gate, Heartbeat, Slot
 
+WORKING = ("worker", "embedded")
+"""Roles of processes that take work."""
 BREAKER_AFTER = 5
 """Calls in a row without any answer after which a host is left alone for a while."""
 FIRST_PAUSE = timedelta(minutes=1)

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -25,8 +26,9 @@ from workers.web.auth import ensure_admin_password
 from workers.web.login import safe_next
 
 PUBLIC = {
-    "/", "/subscribe", "/subscribe/preview", "/feeds/1.atom", "/healthz", "/readyz", "/openapi.json", "/robots.txt",
-    "/api/v1/papers", "/api/v1/papers/1", "/api/v1/feeds", "/api/v1/days", "/admin/login", "/static/style.css",
+    "/", "/subscribe", "/subscribe/preview", "/unapi", "/healthz", "/readyz", "/openapi.json", "/robots.txt",
+    "/api/v1/papers", "/api/v1/papers/1", "/api/v1/feeds", "/api/v1/days", "/admin/login", "/admin/oidc",
+    "/admin/oidc/callback", "/static/style.css",
     "/papers/1", "/editions/1",
 }  # fmt: skip
 """What may answer 200 to somebody who has nothing: no session, no token, no form."""
@@ -426,18 +428,35 @@ def test_retrying_a_run_makes_it_ready_and_hints_at_once(desk: Site) -> None:
     assert hinted == [dead.id]
 
 
-def test_retrying_a_cause_retries_all_of_it_and_nothing_else(desk: Site) -> None:
-    same = bury(desk.rt, "daily-papers again")
+def test_a_cause_is_tried_again_one_first_and_the_rest_when_that_came_right(desk: Site) -> None:
+    signature = "UpstreamRejected 404: gone"
+    more = [bury(desk.rt, f"daily-papers {word}") for word in ("again", "and again")]
     other = bury(desk.rt, "daily-papers other")
     with desk.rt.writing() as session:
         row = session.get(Job, other)
         assert row is not None
         row.signature = "UpstreamRejected 410: moved"
-    answer = desk.post("/admin/failures/retry", {"signature": "UpstreamRejected 404: gone"}, csrf_from="/admin")
-    assert answer.status_code == 303
+    page = f"/admin/failures?signature={quote(signature)}"
+    html = desk.get(page).text
+    assert "<b>3 runs</b> given up" in html
+    assert "Traceback: line 7" in html
+    act, rest = "/admin/failures/redrive", {"signature": signature, "step": "rest"}
+    refused = desk.post(act, rest, csrf_from=page)
+    assert (refused.status_code, "one of it first" in refused.text) == (400, True)
+    one = desk.post(act, {"signature": signature, "step": "one"}, csrf_from=page).headers["location"]
+    (first,) = all_rows(desk.rt, Job, kind="fetch_feed", state="ready")
+    assert f"proof={first.id}" in one
+    assert "has not come right" in desk.post(act, {**rest, "proof": str(first.id)}, csrf_from=page).text
+    with desk.rt.writing() as session:
+        claim = jobs.claim(session, now=desk.rt.now(), lease=timedelta(minutes=5), worker="lab:7", stages=["fetch"])
+        assert claim is not None
+        jobs.finish(session, claim, now=desk.rt.now())
+    assert "It came right." in desk.get(one).text
+    assert desk.post(act, {**rest, "proof": str(first.id)}, csrf_from=one).status_code == 303
     assert [job.id for job in all_rows(desk.rt, Job, state="dead")] == [other]
-    assert all_rows(desk.rt, Job, id=same)[0].state == "ready"
-    assert desk.post("/admin/failures/retry", {"signature": "unheard of"}, csrf_from="/admin").status_code == 303
+    assert {job.id for job in all_rows(desk.rt, Job, kind="fetch_feed", state="ready")} == set(more)
+    assert desk.get("/admin/failures?signature=unheard-of").status_code == 404
+    assert desk.post(act, {"signature": "unheard of"}, csrf_from=page).status_code == 404
 
 
 def test_resending_reaches_only_those_who_did_not_get_it(desk: Site) -> None:

@@ -27,9 +27,11 @@ HOST = "https://papers.example"
 class Site:
     """The application with one browser that keeps its cookies and follows no redirects."""
 
-    def __init__(self, rt: Runtime, *, client: str = "203.0.113.9", base_url: str = HOST) -> None:
+    def __init__(
+        self, rt: Runtime, *, client: str = "203.0.113.9", base_url: str = HOST, app: FastAPI | None = None
+    ) -> None:
         self.rt = rt
-        self.app: FastAPI = make_web(rt)
+        self.app: FastAPI = app or make_web(rt)
         self.browser = TestClient(
             self.app, base_url=base_url, client=(client, 50000), follow_redirects=False, raise_server_exceptions=False
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.commands.opening import opened
+from workers.commands.opening import me, opened
 from workers.commands.options import Json, Yes, epilog, stopping
 from workers.commands.output import Column, emit_json, note, say, table, warn, when
 
 if TYPE_CHECKING:
+    from services.domain.users import Actor
     from services.runtime import Runtime
     from services.storage.tables import Feed, Fetch
 
@@ -228,14 +230,13 @@ def _state(page: Fetch) -> str:
 # -- pausing, removing -----------------------------------------------------------------------------------------
 
 
-def _change(names: Sequence[str], as_json: bool, done: str, change: Any) -> None:
+def _change(names: Sequence[str], as_json: bool, done: str, change: Callable[[Runtime, Actor, str], None]) -> None:
+    """One act of `operate` with each feed, up to the first that cannot be done."""
     from services.storage import feeds
 
     with opened(sync=True) as rt:
-        with rt.writing() as session:
-            rows = [feeds.get(session, name) for name in names]
-            for feed in rows:
-                change(rt, session, feed)
+        for name in names:
+            change(rt, me(), name)
         with rt.reading() as session:
             rows = [feeds.get(session, name) for name in names]
     if as_json:
@@ -248,66 +249,42 @@ def _change(names: Sequence[str], as_json: bool, done: str, change: Any) -> None
 @app.command("pause", epilog=epilog("broadsheet feeds pause arxiv-cs-lg"))
 def pause_feeds(names: Names, as_json: Json = False) -> None:
     """Stop polling feeds; what they brought stays."""
-    from services.storage import feeds
+    from services.pipeline import operate
 
-    _change(names, as_json, "paused; `feeds resume` starts it again",
-            lambda _, session, feed: feeds.update_feed(session, feed.id, paused=True))  # fmt: skip
+    _change(names, as_json, "paused; `feeds resume` starts it again", operate.pause_feed)
 
 
 @app.command("resume", epilog=epilog("broadsheet feeds resume arxiv-cs-lg"))
 def resume_feeds(names: Names, as_json: Json = False) -> None:
     """Poll feeds again, beginning now."""
-    from services.domain.errors import InvalidInput
-    from services.pipeline.fetch import info
-    from services.storage import feeds
-    from services.upstreams import kinds
+    from services.pipeline import operate
 
-    def resume(rt: Runtime, session: Any, feed: Feed) -> None:
-        if feed.retired:
-            raise InvalidInput(
-                f"{feed.name} was removed; add it again with `broadsheet feeds add --name {feed.name} …`"
-            )
-        kinds.for_kind(feed.kind).request(info(feed), rt.urls)  # a feed of imported files has nothing to ask for
-        feeds.update_feed(session, feed.id or 0, paused=False, next_check_at=rt.now())
-
-    _change(names, as_json, "polled again, next now", resume)
+    _change(names, as_json, "polled again, next now", operate.resume_feed)
 
 
 @app.command("mute", epilog=epilog("broadsheet feeds mute lab-blog", "broadsheet feeds unmute lab-blog"))
 def mute_feeds(names: Names, as_json: Json = False) -> None:
     """Send no alerts about these feeds; they stay in the log and on the pages for operators."""
-    from services.storage import feeds
+    from services.pipeline import operate
 
-    _change(names, as_json, "no alerts about it are sent; `feeds unmute` sends them again",
-            lambda _, session, feed: feeds.update_feed(session, feed.id, mute_alerts=True))  # fmt: skip
+    _change(names, as_json, "no alerts about it are sent; `feeds unmute` sends them again", operate.mute_feed)
 
 
 @app.command("unmute", epilog=epilog("broadsheet feeds unmute lab-blog"))
 def unmute_feeds(names: Names, as_json: Json = False) -> None:
     """Send alerts about these feeds again, from the next one on."""
-    from services.storage import feeds
+    from services.pipeline import operate
 
-    _change(names, as_json, "alerts about it are sent again",
-            lambda _, session, feed: feeds.update_feed(session, feed.id, mute_alerts=False))  # fmt: skip
+    _change(names, as_json, "alerts about it are sent again", partial(operate.mute_feed, muted=False))
 
 
 @app.command("remove", epilog=epilog("broadsheet feeds remove lab-blog"))
 def remove_feeds(names: Names, yes: Yes = False, as_json: Json = False) -> None:
     """Remove feeds; their papers and history stay."""
-    from services.domain.errors import InvalidInput
-    from services.storage import feeds
-
-    def remove(rt: Runtime, session: Any, feed: Feed) -> None:
-        if feed.origin == "catalogue" and not feed.retired:
-            path = rt.settings.feeds or rt.settings.home / "feeds.toml"
-            how = "take it out there" if path.exists() else f"write your own list into {path} and leave it out there"
-            raise InvalidInput(
-                f"{feed.name} is written in the feeds.toml in use: {how}, or `broadsheet feeds pause {feed.name}`"
-            )
-        feeds.remove(session, feed)
+    from services.pipeline import operate
 
     if not yes and not as_json:
         from workers.commands.confirm import confirm
 
         confirm(f"Remove {', '.join(names)}?")
-    _change(names, as_json, "removed; its papers stay", remove)
+    _change(names, as_json, "removed; its papers stay", operate.remove_feed)

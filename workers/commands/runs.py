@@ -13,6 +13,7 @@ from workers.commands.options import Json, Limit, epilog
 from workers.commands.output import Column, counted, emit_json, note, pairs, say, table, warn, when
 
 if TYPE_CHECKING:
+    from services.storage.reports import FailureGroup
     from services.storage.tables import Attempt, Job
 
 app = typer.Typer(no_args_is_help=True, help="The ledger of work: what ran, what failed, and another try.")
@@ -46,19 +47,27 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """Show the newest runs (30; with --json all)."""
-    from services.storage import runs
+    from services.domain.jobs import STAGE_OF
+    from services.pipeline.operate import A_MONTH
+    from services.storage import reports, runs
 
+    groups: list[FailureGroup] = []
     with opened() as rt, rt.reading() as session:
         rows = runs.list_runs(session, failed=failed, stage=stage, limit=limit or (None if as_json else DEFAULT_LIMIT))
+        if failed and not as_json:
+            groups = reports.failure_groups(session, since=rt.now() - A_MONTH)
+            groups = [g for g in groups if stage is None or stage in {STAGE_OF[kind] for kind in g.kinds}]
     if as_json:
         emit_json([run_json(job) for job in rows])
         return
     if not rows:
         say(
-            "Nothing has failed."
+            ("Nothing fails now. What did in the last 30 days came right:" if groups else "Nothing has failed.")
             if failed
             else "Nothing has run yet. Start: broadsheet up   (or: broadsheet run --once)"
         )
+        if groups:
+            _causes(groups)
         return
     table(
         [
@@ -73,9 +82,9 @@ def list_runs(
         [(j.id, j.kind, j.key, j.state, j.attempts, when(j.due_at), _short(j.last_error)) for j in rows],
     )
     if failed:
-        _groups(rows)
+        _causes(groups)
         if any(j.state == "dead" for j in rows):
-            note("Another try: broadsheet runs retry ID…   (or --all-failed)")
+            note("Another try: broadsheet runs retry ID…   (or of a whole cause: broadsheet runs redrive CAUSE)")
 
 
 def _short(text: str | None) -> str:
@@ -85,15 +94,23 @@ def _short(text: str | None) -> str:
     return line if len(line) <= 160 else line[:159] + "…"
 
 
-def _groups(rows: Sequence[Job]) -> None:
-    """Failures of one cause, counted: a hundred red rows are often one fact."""
-    groups: dict[str, int] = {}
-    for job in rows:
-        if job.signature:
-            groups[job.signature] = groups.get(job.signature, 0) + 1
-    for signature, count in sorted(groups.items(), key=lambda item: -item[1]):
-        if count > 1:
-            warn(f"{count} × {signature}")
+def _causes(groups: Sequence[FailureGroup]) -> None:
+    """Failures of one cause on one line: a hundred red rows are often one fact, and some are over."""
+    table(
+        [
+            Column("Cause", fold=True),
+            Column("Given up", right=True),
+            Column("Trying", right=True),
+            Column("Came right", right=True),
+            Column("First", from_width=110),
+            Column("Last", from_width=80),
+        ],
+        [
+            (_short(g.signature), g.dead, g.trying, g.solved, g.first_at and when(g.first_at),
+             g.last_at and when(g.last_at))
+            for g in groups
+        ],
+    )  # fmt: skip
 
 
 def run_json(job: Job) -> dict[str, Any]:
@@ -208,15 +225,16 @@ def retry_runs(
     as_json: Json = False,
 ) -> None:
     """Give failed runs another set of tries, now. It is safe: what is done already is not done twice."""
+    from services.pipeline import redrive
     from services.pipeline.transfer import alive
-    from services.storage import jobs, runs
+    from services.storage import runs
 
     if bool(ids) == all_failed:
         raise typer.BadParameter("give the runs to try again, or --all-failed", param_hint="ID…")
     retried: list[int] = []
     refused: list[dict[str, Any]] = []
     with opened() as rt:
-        with rt.writing() as session:
+        with rt.reading() as session:
             rows = {j.id: j for j in runs.list_runs(session, failed=True, stage=stage) if j.id is not None}
             for run in dict.fromkeys(ids or sorted(rows)):
                 job = rows.get(run)
@@ -224,12 +242,8 @@ def retry_runs(
                     retried.append(run)
                 else:
                     refused.append({"id": run, "reason": _why_not(session, run)})
-            now = rt.now()
-            for run in retried if not dry_run else []:
-                if rows[run].state == "dead":
-                    jobs.revive(session, [run], now=now)
-                else:
-                    runs.hurry(session, run, now=now)
+        if retried and not dry_run:
+            retried = redrive.retry(rt, me(), *retried)
         served = bool(alive(rt))
     if as_json:
         emit_json({"retried": retried, "refused": refused, "dry_run": dry_run})
@@ -245,6 +259,47 @@ def retry_runs(
             note("No service is running; `broadsheet run --once` does them now.")
     if refused and not all_failed:
         raise typer.Exit(1)
+
+
+@app.command(
+    "redrive",
+    epilog=epilog(
+        "broadsheet runs redrive 'UpstreamRejected 404: gone'",
+        "broadsheet runs redrive 'UpstreamRejected 404: gone' --one",
+        "broadsheet runs redrive 'UpstreamRejected 404: gone' --rest --proof 42",
+    ),
+)
+def redrive_runs(
+    cause: Annotated[str, typer.Argument(metavar="CAUSE", help="A cause, as `runs list --failed` shows it.")],
+    one: Annotated[bool, typer.Option("--one", help="Try the oldest again.")] = False,
+    rest: Annotated[bool, typer.Option("--rest", help="Try all that are left, one a second.")] = False,
+    proof: Annotated[
+        int | None,
+        typer.Option("--proof", metavar="ID", help="With --rest: the run that --one tried, come right since."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="With --rest: without a proof.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Try what was given up for one cause again: count it, then one of it, then the rest. The first that fails of the
+    same cause again stops the others."""
+    from services.pipeline import redrive
+
+    if one and rest:
+        raise typer.BadParameter("give one of them", param_hint="--one, --rest")
+    if (force or proof is not None) and not rest:
+        raise typer.BadParameter("goes with --rest", param_hint="--proof, --force")
+    step = "one" if one else "rest" if rest else "dry_run"
+    with opened() as rt:
+        done = redrive.redrive(rt, me(), cause, step, proof=proof, force=force)
+    if as_json:
+        emit_json({"cause": cause, "step": step, "given_up": done.dead, "retried": done.retried})
+        return
+    if step == "dry_run":
+        say(f"{counted(len(done.dead), 'run')} given up for that cause. Try one: --one")
+    elif step == "one":
+        say(f"Run {done.retried[0]} is tried again. When it has come right: --rest --proof {done.retried[0]}")
+    else:
+        say(f"{counted(len(done.retried), 'run')} tried again, one a second")
 
 
 def _why_not(session: Any, run: int) -> str:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.commands.opening import opened
+from workers.commands.opening import me, opened
 from workers.commands.options import Json, Yes, day, epilog
 from workers.commands.output import Column, emit_json, note, pairs, say, table, warn, when
 from workers.commands.papers import to_of
 
 if TYPE_CHECKING:
-    from sqlmodel import Session
-
+    from services.domain.users import Actor
+    from services.pipeline.operate import Pair
     from services.runtime import Runtime
     from services.storage.tables import Subscriber, Subscription
 
 app = typer.Typer(
-    no_args_is_help=True, help="Who receives what, and when: add, list, show, pause, resume, confirm, remove."
+    no_args_is_help=True,
+    help="Who receives what, and when: add, list, show, pause, resume, confirm, remove; a person's data: export, wipe.",
 )
 
 CADENCES = ("instant", "daily", "weekdays", "weekly", "monthly")
@@ -240,16 +243,10 @@ def show_subscription(subscription_id: Id, as_json: Json = False) -> None:
         )
 
 
-def _update(subscription_id: int, as_json: bool, words: str, values: Any) -> None:
-    """Change one subscription; `values(rt, session, subscription, subscriber)` gives the columns to set."""
-    from services.storage import subscribers
-
+def _update(subscription_id: int, as_json: bool, words: str, change: Callable[[Runtime, Actor, int], Pair]) -> None:
+    """One act of `operate` with a subscription."""
     with opened(sync=True) as rt:
-        with rt.writing() as session:
-            subscription, subscriber = subscribers.get_subscription(session, subscription_id)
-            subscribers.update_subscription(session, subscription_id, **values(rt, session, subscription, subscriber))
-        with rt.reading() as session:
-            subscription, subscriber = subscribers.get_subscription(session, subscription_id)
+        subscription, subscriber = change(rt, me(), subscription_id)
         if as_json:
             emit_json(subscription_json(subscription, subscriber))
             return
@@ -269,38 +266,35 @@ def pause_subscription(
     as_json: Json = False,
 ) -> None:
     """Send nothing for a while; what is missed is gathered for the edition after the pause."""
-    from services.pipeline.subscribe import pausing
+    from services.pipeline import operate
 
     words = f"paused{f' until {until}' if until else ''}"
-    _update(subscription_id, as_json, words, lambda rt, _, s, __: pausing(s, until, rt.now()))
+    _update(subscription_id, as_json, words, partial(operate.pause_subscription, until=until))
 
 
 @app.command("resume", epilog=epilog("broadsheet subscriptions resume 3"))
 def resume_subscription(subscription_id: Id, as_json: Json = False) -> None:
     """End a pause: the next edition comes at its usual hour, with the best of what was missed."""
-    from services.pipeline.subscribe import resuming
+    from services.pipeline import operate
 
-    _update(subscription_id, as_json, "resumed", lambda rt, _, s, __: resuming(s, rt.now()))
+    _update(subscription_id, as_json, "resumed", operate.resume_subscription)
 
 
 @app.command("confirm", epilog=epilog("broadsheet subscriptions confirm 3"))
 def confirm_subscription(subscription_id: Id, as_json: Json = False) -> None:
     """Record that the owner of the address agreed to receive."""
-    from services.pipeline.subscribe import first_edition_at
-    from services.storage import subscribers
+    from services.pipeline import operate
 
-    def values(rt: Runtime, session: Session, s: Subscription, p: Subscriber) -> dict[str, Any]:
-        subscribers.set_state(session, p.id or 0, "active", confirmed_at=rt.now())
-        return {"next_edition_at": first_edition_at(rt.now(), s.cadence, s.at, s.timezone)}
-
-    _update(subscription_id, as_json, "confirmed", values)
+    _update(subscription_id, as_json, "confirmed", operate.confirm_subscription)
 
 
 @app.command("remove", epilog=epilog("broadsheet subscriptions remove 3"))
 def remove_subscription(subscription_id: Id, yes: Yes = False, as_json: Json = False) -> None:
     """Remove a subscription; its editions stay on record."""
+    from services.pipeline import operate
+
     if not yes and not as_json:
         from workers.commands.confirm import confirm
 
         confirm(f"Remove subscription {subscription_id}?")
-    _update(subscription_id, as_json, "removed", lambda *_: {"state": "removed"})
+    _update(subscription_id, as_json, "removed", operate.remove_subscription)

@@ -18,12 +18,14 @@ _ROUTES = {
         GET /pause/{token}                      POST /pause/{token}
         GET /preferences/{token}                POST /preferences/{token}
         GET /saved/{token}                      POST /saved/{token}
+        GET /data/{token}                       POST /data/{token}
         GET /save/{token}                       POST /save/{token}
         GET /more/{token}                       POST /more/{token}
         GET /less/{token}                       POST /less/{token}
         GET /mute/{token}                       POST /mute/{token}
         GET /snooze/{token}                     POST /snooze/{token}
-        GET /feeds/{name}.atom                  GET /favicon.ico                    GET /robots.txt
+        GET /feeds/{name}.{form}                GET /favicon.ico                    GET /robots.txt
+        GET /export/{form}                      GET /unapi
         GET /healthz                            GET /readyz
         POST /hooks/bounces/{service}
         GET /api/v1/papers                      GET /api/v1/papers/{key:path}       GET /api/v1/search
@@ -31,13 +33,16 @@ _ROUTES = {
     """,
     LOGIN: """
         GET /admin/login                        POST /admin/login
+        GET /admin/oidc                         GET /admin/oidc/callback
     """,
     VIEWER: """
         POST /admin/logout                      GET /metrics
         GET /admin                              GET /admin/look
-        GET /admin/runs                         GET /admin/runs/{run_id}            GET /admin/feeds/{name}
+        GET /admin/runs                         GET /admin/runs/{run_id}            GET /admin/failures
+        GET /admin/feeds                        GET /admin/feeds/{name}
         GET /admin/deliveries                   GET /admin/schedule                 GET /admin/subscriptions
         GET /admin/suppressions                 GET /admin/duplicates               GET /admin/merges
+        GET /admin/lineage
         GET /api/v1/feeds/{name}
         GET /api/v1/runs                        GET /api/v1/runs/{run_id}           GET /api/v1/failures
         GET /api/v1/deliveries                  GET /api/v1/deliveries/{delivery_id}
@@ -46,15 +51,16 @@ _ROUTES = {
         GET /api/v1/batches                     GET /api/v1/duplicates              GET /api/v1/events
     """,
     OPERATOR: """
+        POST /admin/feeds                       POST /admin/feeds/{name}/remove
         POST /admin/feeds/{name}/fetch          POST /admin/feeds/{name}/pause      POST /admin/feeds/{name}/resume
-        POST /admin/runs/{run_id}/retry         POST /admin/failures/retry          GET /admin/runs/{run_id}/bundle
+        POST /admin/runs/{run_id}/retry         POST /admin/failures/redrive        GET /admin/runs/{run_id}/bundle
         POST /admin/editions/{edition_id}/resend
         POST /admin/slots/{name}/pause          POST /admin/slots/{name}/resume     POST /admin/slots/{name}/run
         POST /admin/subscriptions/{subscription_id}/pause
         POST /admin/subscriptions/{subscription_id}/resume
         POST /admin/subscriptions/{subscription_id}/confirm
         POST /admin/subscriptions/{subscription_id}/remove
-        POST /admin/suppressions/lift
+        POST /admin/suppressions/lift           POST /admin/subscribers/export
         POST /admin/duplicates/{duplicate_id}/merge
         POST /admin/duplicates/{duplicate_id}/dismiss
         POST /admin/duplicates/{duplicate_id}/reopen
@@ -68,6 +74,7 @@ _ROUTES = {
         POST /api/v1/subscriptions/{subscription_id}/resume
         POST /api/v1/subscriptions/{subscription_id}/confirm
         POST /api/v1/suppressions               POST /api/v1/suppressions/lift
+        POST /api/v1/subscribers/export
         POST /api/v1/slots/{name}/pause         POST /api/v1/slots/{name}/resume    POST /api/v1/slots/{name}/run
         POST /api/v1/duplicates/{duplicate_id}  POST /api/v1/merges/{merge_id}/undo
     """,
@@ -75,8 +82,8 @@ _ROUTES = {
         GET /admin/users                        POST /admin/users                   POST /admin/users/{name}/role
         POST /admin/users/{name}/disable        POST /admin/users/{name}/enable     POST /admin/users/{name}/password
         GET /admin/tokens                       POST /admin/tokens                  POST /admin/tokens/{name}/revoke
-        GET /admin/audit
-        GET /api/v1/audit
+        GET /admin/audit                        POST /admin/subscribers/wipe
+        GET /api/v1/audit                       POST /api/v1/subscribers/wipe
         GET /api/v1/users                       POST /api/v1/users                  PATCH /api/v1/users/{name}
         GET /api/v1/tokens                      POST /api/v1/tokens                 DELETE /api/v1/tokens/{name}
     """,

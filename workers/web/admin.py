@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from services.domain.addresses import CHANNELS
 from services.domain.deliveries import STATES as DELIVERY_STATES
-from services.domain.errors import BroadsheetError, NotFound
-from services.domain.jobs import STAGE_OF, STAGES, STATES
+from services.domain.errors import NotFound
 from services.domain.text import clean
-from services.pipeline import acts, operate, redrive
-from services.pipeline.bundle import bundle_name, make_bundle
-from services.pipeline.fetch import info
-from services.runtime import Runtime
-from services.storage import feeds, jobs, reports
-from services.storage.tables import Feed
-from services.upstreams import kinds
+from services.pipeline import operate
+from services.storage import reports
 from workers.web.auth import Act, Doer, Known, Who
 from workers.web.kit import Web, WebKit
-from workers.web.look import calendar, look
+from workers.web.look import look
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,6 +26,8 @@ PER_PAGE = 50
 R = TypeVar("R")
 
 SAID = {
+    "feed_added": "{about} is added; its first fetch is under way.",
+    "feed_removed": "{about} is polled no more; its papers stay.",
     "fetching": "{about} is being fetched.",
     "paused": "{about} is paused; what it brought stays.",
     "resumed": "{about} is polled again, next now.",
@@ -46,6 +41,7 @@ SAID = {
     "reader_confirmed": "{about} is confirmed.",
     "reader_removed": "{about} is removed; its editions stay on record.",
     "lifted": "{about} is written to again.",
+    "person_wiped": "All that told who somebody is was wiped: {about}.",
     "pair_merged": "{about} are one paper now.",
     "pair_apart": "{about} stay two papers.",
     "pair_open": "{about} wait for a decision again.",
@@ -58,14 +54,14 @@ SAID = {
 """What an act answers with; the page after it shows the sentence."""
 
 
-def desk(request: Request, web: Web, template: str, who: Who, **values: Any) -> Response:
+def desk(request: Request, web: Web, template: str, who: Who, *, status: int = 200, **values: Any) -> Response:
     """A page for operators. Whoever may only look finds no buttons on it: `csrf`, which they need, is empty."""
     said = SAID.get(request.query_params.get("said", ""))
     about = clean(request.query_params.get("about", ""), limit=120)
     mark = web.forms.mark("admin", who.bound_to)
     return web.page(
-        request, f"admin/{template}", private=True, csrf=mark if who.actor.may("operator") else "", leave=mark,
-        me=who.actor, said=said.format(about=about) if said else "", **values,
+        request, f"admin/{template}", status=status, private=True, leave=mark, me=who.actor,
+        csrf=mark if who.actor.may("operator") else "", said=said.format(about=about) if said else "", **values,
     )  # fmt: skip
 
 
@@ -99,62 +95,6 @@ def fragment(request: Request, web: WebKit, who: Known) -> Response:
     with web.rt.reading() as rows:
         seen = look(web.rt, rows)
     return desk(request, web, "_look.html", who, look=seen, states=DELIVERY_STATES)
-
-
-@router.get("/admin/runs")
-def run_list(
-    request: Request, web: WebKit, who: Known, state: str = "", stage: str = "", kind: str = "", text: str = "",
-    before: str = "",
-) -> Response:  # fmt: skip
-    """The ledger of work, filtered."""
-    chosen = {
-        "state": state if state in STATES else "", "stage": stage if stage in STAGES else "",
-        "kind": kind if kind in STAGE_OF else "", "text": clean(text, limit=200),
-    }  # fmt: skip
-    with web.rt.reading() as rows:
-        found = reports.runs(rows, **chosen, before=id_of(before), limit=PER_PAGE + 1)
-    more = more_after(found, lambda row: row.id)
-    kept = urlencode({name: value for name, value in chosen.items() if value})
-    return desk(
-        request, web, "runs.html", who, runs=found[:PER_PAGE], chosen=chosen, states=STATES, stages=STAGES,
-        kinds=sorted(STAGE_OF), more=f"/admin/runs?{kept}{'&' if kept else ''}before={more}" if more else "",
-        first=not before,
-    )  # fmt: skip
-
-
-@router.get("/admin/runs/{run_id}")
-def run_page(request: Request, web: WebKit, who: Known, run_id: str) -> Response:
-    """One run: its tries, its payload, what led to it and what followed."""
-    with web.rt.reading() as rows:
-        job = jobs.get(rows, known_id(run_id))
-        return desk(
-            request, web, "run.html", who, job=job, tries=jobs.attempts(rows, job.id or 0),
-            causes=reports.causes(rows, job), effects=reports.effects(rows, job.id or 0),
-        )  # fmt: skip
-
-
-@router.get("/admin/runs/{run_id}/bundle")
-def run_bundle(web: WebKit, me: Doer, run_id: str) -> Response:
-    """All that is known of one run, as a ZIP file without secrets."""
-    number = known_id(run_id)
-    with acts.noting(web.rt, me, "run.bundle", number):
-        packed = make_bundle(web.rt, number)
-    return Response(
-        packed, media_type="application/zip",
-        headers={"Content-Disposition": f'attachment; filename="{bundle_name(number)}"', "Cache-Control": "no-store"},
-    )  # fmt: skip
-
-
-@router.get("/admin/feeds/{name}")
-def feed_page(request: Request, web: WebKit, who: Known, name: str) -> Response:
-    """One feed: recent fetches, what was refused, the last 30 days."""
-    with web.rt.reading() as rows:
-        feed = feeds.get(rows, name)
-        return desk(
-            request, web, "feed.html", who, feed=feed, fetches=reports.recent_fetches(rows, feed.id or 0),
-            rejections=reports.recent_rejections(rows, feed.id or 0),
-            weeks=calendar(rows, feed, today=web.rt.now().astimezone(UTC).date()), pollable=_pollable(web.rt, feed),
-        )  # fmt: skip
 
 
 @router.get("/admin/deliveries")
@@ -194,59 +134,8 @@ def known_id(text: str) -> int:
 # -- acts ------------------------------------------------------------------------------------------------------
 
 
-@router.post("/admin/feeds/{name}/fetch", dependencies=[Act])
-def fetch_feed(web: WebKit, me: Doer, name: str) -> Response:
-    """Fetch one feed at once."""
-    return back("/admin", "fetching" if operate.fetch_feed(web.rt, me, name) else "nothing", name)
-
-
-@router.post("/admin/feeds/{name}/pause", dependencies=[Act])
-def pause_feed(web: WebKit, me: Doer, name: str) -> Response:
-    """Stop polling one feed."""
-    operate.pause_feed(web.rt, me, name)
-    return back("/admin", "paused", name)
-
-
-@router.post("/admin/feeds/{name}/resume", dependencies=[Act])
-def resume_feed(web: WebKit, me: Doer, name: str) -> Response:
-    """Poll one feed again, beginning now."""
-    operate.resume_feed(web.rt, me, name)
-    return back("/admin", "resumed", name)
-
-
-@router.post("/admin/runs/{run_id}/retry", dependencies=[Act])
-def retry_run(web: WebKit, me: Doer, run_id: str) -> Response:
-    """Give one finished or given-up run a fresh set of tries."""
-    number = known_id(run_id)
-    retried = redrive.retry(web.rt, me, number)
-    return back(f"/admin/runs/{number}", "retrying" if retried else "nothing", f"Run {number}")
-
-
-@router.post("/admin/failures/retry", dependencies=[Act])
-def retry_group(
-    web: WebKit, me: Doer, signature: Annotated[str, Form(max_length=1000)] = "",
-    step: Annotated[str, Form(max_length=10)] = "rest",
-) -> Response:  # fmt: skip
-    """Retry the oldest given-up run of one cause (`step` one), or all of them."""
-    if step == "one":
-        done = redrive.redrive(web.rt, me, signature, "one")
-        return back(f"/admin/runs/{done.retried[0]}", "retrying", f"Run {done.retried[0]}")
-    count = len(redrive.retry_all(web.rt, me, signature))
-    about = "1 run" if count == 1 else f"{count} runs"
-    return back("/admin", "retrying" if count else "nothing", about if count else "these runs")
-
-
 @router.post("/admin/editions/{edition_id}/resend", dependencies=[Act])
 def resend_edition(web: WebKit, me: Doer, edition_id: str) -> Response:
     """Send an edition again to those who did not get it."""
     count = operate.resend(web.rt, me, known_id(edition_id))
     return back("/admin", "resent" if count else "nothing", f"Edition {edition_id}")
-
-
-def _pollable(rt: Runtime, feed: Feed) -> bool:
-    """Whether there is something to ask for: feeds of imported files have no address."""
-    try:
-        kinds.for_kind(feed.kind).request(info(feed), rt.urls)
-    except BroadsheetError:
-        return False
-    return True

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from services.domain.errors import InvalidInput
-from services.pipeline import operate
+from services.pipeline import operate, personal
 from services.storage import feeds, reports, service, subscribers, suppressions
 from workers.web.admin import PER_PAGE, back, desk, id_of, known_id, more_after
 from workers.web.auth import Act, Doer, Known
 from workers.web.kit import WebKit, parse_day
+from workers.web.own_data import as_file
 
 router = APIRouter(include_in_schema=False)
 
@@ -101,6 +102,22 @@ def remove_subscription(web: WebKit, me: Doer, subscription_id: str) -> Response
     """Remove one."""
     subscription, _ = operate.remove_subscription(web.rt, me, known_id(subscription_id))
     return back("/admin/subscriptions", "reader_removed", subscription.name)
+
+
+# -- personal data ---------------------------------------------------------------------------------------------
+
+
+@router.post("/admin/subscribers/export", dependencies=[Act])
+def export_person(web: WebKit, me: Doer, to: Annotated[str, Form(max_length=2000)] = "") -> Response:
+    """All that is held of one address, as a file."""
+    return as_file(personal.export(web.rt, me, to))
+
+
+@router.post("/admin/subscribers/wipe", dependencies=[Act])
+def wipe_person(web: WebKit, me: Doer, to: Annotated[str, Form(max_length=2000)] = "") -> Response:
+    """Wipe it; the address has to be typed whole."""
+    done = personal.wipe(web.rt, me, to)
+    return back("/admin/subscriptions", "person_wiped", f"{sum(done.rows.values())} rows, {done.files} files")
 
 
 # -- suppressions ----------------------------------------------------------------------------------------------

@@ -17,19 +17,25 @@ from services.domain.tokens import PAPER_PURPOSES, PURPOSES
 from services.runtime import Runtime
 from workers.web import (
     admin,
+    admin_feeds,
+    admin_lineage,
     admin_papers,
     admin_people,
     admin_readers,
+    admin_runs,
     api,
     auth,
+    exports,
     feedback,
     feeds_out,
     health,
     hooks,
     links,
     login,
+    own_data,
     public,
     readers,
+    sign_on,
 )
 from workers.web.api.document import describe
 from workers.web.api.shape import problem
@@ -49,8 +55,9 @@ def make_web(rt: Runtime) -> FastAPI:
     app.state.web = web
     app.state.gatekeeper = auth.Gatekeeper(web)
     for router in (
-        login.router, admin.router, admin_papers.router, admin_people.router, admin_readers.router, public.router,
-        readers.router, links.router, feedback.router, feeds_out.router, health.router, hooks.router,
+        login.router, sign_on.router, admin.router, admin_feeds.router, admin_lineage.router, admin_papers.router,
+        admin_people.router, admin_readers.router, admin_runs.router, public.router, readers.router, links.router,
+        own_data.router, feedback.router, feeds_out.router, exports.router, health.router, hooks.router,
         *api.ROUTERS,
     ):  # fmt: skip
         app.include_router(router)

@@ -13,6 +13,7 @@ import structlog
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
+from services.digests.export import format_named
 from services.domain.errors import InvalidInput
 from services.domain.feedback import mute_target
 from services.domain.papers import PaperFacts
@@ -20,6 +21,7 @@ from services.domain.tokens import PAPER_PURPOSES, make_token
 from services.pipeline import feedback
 from services.storage import archive
 from services.storage import feedback as rows
+from workers.web.exports import as_file
 from workers.web.kit import Web, WebKit
 from workers.web.links import BadLink, Bearer, bearer, own_form, reader_page
 
@@ -37,6 +39,7 @@ WORDS = {
 """For each act the question, what follows from it, and what is said when it is done."""
 SNOOZES = (("tomorrow", 1), ("in a week", 7), ("in a month", 30))
 MOST_AUTHORS = 6
+FILES = (("bibtex", "BibTeX"), ("ris", "RIS (Zotero, EndNote)"), ("csl", "CSL-JSON"), ("csv", "CSV"))
 
 
 def _paper(web: Web, act: str, token: str) -> tuple[Bearer, PaperFacts]:
@@ -113,9 +116,14 @@ for _act in PAPER_PURPOSES:
 
 
 @router.get("/saved/{token}")
-def saved_form(request: Request, web: WebKit, token: str) -> Response:
-    """What the reader has saved, put off and muted."""
-    return _saved_page(web, request, token)
+def saved_form(request: Request, web: WebKit, token: str, file: str = "") -> Response:
+    """What the reader has saved, put off and muted; with `file` the saved papers as a file of that format."""
+    if not file:
+        return _saved_page(web, request, token)
+    with web.rt.reading() as session:
+        who = bearer(web.rt, session, "saved", token, running=True)
+        papers = feedback.saved(session, who.subscription.id or 0, now=web.rt.now())
+    return as_file(papers, format_named(file), "saved")
 
 
 @router.post("/saved/{token}")
@@ -148,5 +156,5 @@ def _saved_page(web: Web, request: Request, token: str) -> Response:
     return reader_page(
         web, request, "saved.html", who, token, "saved", papers=papers,
         mutes=list(dict.fromkeys(row.target for row in said if row.act == "mute")),
-        held=[(paper, put_off[paper.id], date.fromisoformat(put_off[paper.id])) for paper in held],
+        files=FILES, held=[(paper, put_off[paper.id], date.fromisoformat(put_off[paper.id])) for paper in held],
     )  # fmt: skip

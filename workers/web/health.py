@@ -3,6 +3,7 @@ of these looks at the rows."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from math import inf
@@ -19,7 +20,7 @@ from sqlmodel import Session
 from starlette.responses import JSONResponse, Response
 
 from services.runtime import Runtime
-from services.storage import archive, deliveries, freshness, jobs, quotas, reports, schema
+from services.storage import archive, deliveries, feeds, freshness, jobs, quotas, reports, schema, service
 from workers.web.kit import WebKit
 
 router = APIRouter()
@@ -71,7 +72,7 @@ def failing(rt: Runtime) -> list[str]:
         return reasons
     now = rt.now()
     with rt.reading() as session:
-        beats = [beat for beat in reports.newest_heartbeats(session) if beat.role != "web"]
+        beats = [beat for beat in reports.newest_heartbeats(session) if beat.role in service.WORKING]
         late = reports.overdue(session, since=now - SILENT)
     if beats and late and now - beats[0].seen_at > SILENT:
         silent = int((now - beats[0].seen_at).total_seconds())
@@ -113,6 +114,12 @@ class Tables(Collector):
                     work.add_metric([stage, state], number)
             yield work
 
+            overdue = GaugeMetricFamily(
+                "broadsheet_jobs_overdue", "Jobs that a worker should have taken more than two minutes ago."
+            )
+            overdue.add_metric([], reports.overdue(session, since=now - SILENT))
+            yield overdue
+
             age = GaugeMetricFamily(
                 "broadsheet_oldest_ready_job_age_seconds", "How long the oldest due job has waited; 0 with none.",
                 labels=["stage"],
@@ -137,9 +144,31 @@ class Tables(Collector):
             beats = GaugeMetricFamily(
                 "broadsheet_heartbeat_age_seconds", "Since each process was last heard of.", labels=["process", "role"]
             )
-            for beat in reports.newest_heartbeats(session):
+            heard = reports.newest_heartbeats(session)
+            for beat in heard:
                 beats.add_metric([beat.name, beat.role], max(0.0, (now - beat.seen_at).total_seconds()))
             yield beats
+
+            alive = GaugeMetricFamily(
+                "broadsheet_workers_alive", "Processes that take work and were heard of within two minutes."
+            )
+            alive.add_metric([], sum(b.role in service.WORKING and now - b.seen_at <= SILENT for b in heard))
+            yield alive
+
+            failures = GaugeMetricFamily(
+                "broadsheet_feed_failures", "Tries in a row that failed, by polled feed.", labels=["feed"]
+            )
+            for feed in feeds.list_all(session):
+                if not feed.paused:
+                    failures.add_metric([feed.name], feed.failures)
+            yield failures
+
+            disk = shutil.disk_usage(self._rt.settings.home)
+            used_up = GaugeMetricFamily(
+                "broadsheet_disk_used_ratio", "The part of the data folder's disk that is used."
+            )
+            used_up.add_metric([], 1 - disk.free / disk.total)
+            yield used_up
 
             yield from freshness_metrics(session, now)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -16,11 +17,17 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from config.logging import redact
 from services.digests import words
+from services.digests.feed import FORMS
 from services.domain.categories import label
 from services.domain.links import standing
 from services.domain.text import clean, excerpt, latex_to_text, safe_url, strip_invisible
+from services.domain.users import Actor
 from services.runtime import Runtime
+from services.storage.activity import Change, Hour
+from services.storage.tables import Subscriber
+from workers.web import charts
 from workers.web.security import Forms, Limiter
 
 STATIC = Path(__file__).with_name("static")
@@ -73,6 +80,22 @@ def paper_path(key: str) -> str:
     return f"/papers/{quote(key, safe=':/')}"
 
 
+_MAIL = re.compile(r"([^\s<>@:])[^\s<>@]*@(?=[^\s<>@])")
+
+
+def for_eyes(text: str, me: Actor) -> str:
+    """A text as somebody may see it: whoever may only look learns of no mail address more than how it begins."""
+    return text if me.may("operator") else _MAIL.sub(r"\1…@", text)
+
+
+def shown_address(person: Subscriber, me: Actor) -> str:
+    """A reader's address for whoever may look: of one that is a secret, where it leads and no more."""
+    if "://" not in person.address:
+        return for_eyes(person.address, me)
+    kind = "apprise" if person.channel == "apprise" else "webhook"
+    return redact(f"{kind}:{person.address}").removeprefix(f"{kind}:")
+
+
 @lru_cache(maxsize=8192)
 def legible(text: str, limit: int) -> str:
     """Text with TeX made readable, clean, at most `limit` characters."""
@@ -82,7 +105,9 @@ def legible(text: str, limit: int) -> str:
 # -- templates -------------------------------------------------------------------------------------------------
 
 
+@cache
 def _environment() -> Environment:
+    """The templates, compiled once a process."""
     env = Environment(
         loader=PackageLoader("workers.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, auto_reload=False, finalize=_shown,
@@ -92,12 +117,14 @@ def _environment() -> Environment:
         paper_path=paper_path,
         standing=standing,
         safe_url=lambda url: safe_url(url or ""),
+        feed_forms=FORMS,
+        hours=_hours,
     )
     env.filters.update(
         ago=_ago, coming=_coming, stamp=_stamp, clock=_clock, short_day=lambda on: words.day(on),
         long_day=words.long_day, number=words.count, exact=lambda n: f"{n:,}", plural=words.plural,
         legible=legible, excerpt=lambda text, limit: excerpt(clean(text or "", limit=limit * 4 + 100), limit),
-        span=_span, evidence=words.evidence, size=_size, category_name=label,
+        address=_address, eyes=_eyes, span=_span, evidence=words.evidence, size=_size, category_name=label,
         urlpart=lambda text: quote(str(text), safe=""),
     )  # fmt: skip
     return env
@@ -123,6 +150,18 @@ def _time(at: datetime, text: str) -> Markup:
     return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
         at.strftime("%Y-%m-%dT%H:%M:%SZ"), at.strftime("%Y-%m-%d %H:%M:%S"), text
     )
+
+
+@pass_context
+def _address(context: Context, person: Subscriber) -> str:
+    """A reader's address, as whoever looks at the page may see it."""
+    return shown_address(person, context["me"])
+
+
+@pass_context
+def _eyes(context: Context, text: str | None) -> str:
+    """A text that may hold addresses, as whoever looks at the page may see it."""
+    return for_eyes(text or "", context["me"])
 
 
 @pass_context
@@ -154,6 +193,11 @@ def _clock(at: datetime | None) -> Markup:
     return _time(at, f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}") if at else Markup("–")
 
 
+def _hours(bars: Sequence[Hour], changes: Sequence[Change]) -> Markup:
+    """The chart of the last hours' work."""
+    return charts.hours([(bar.began_at, bar.good, bar.bad) for bar in bars], [change.at for change in changes])
+
+
 def _span(length: timedelta | float | None) -> str:
     """A length of time: `340 ms`, `4.2 s`, `3 min`, `2 h`."""
     if length is None:
@@ -178,8 +222,9 @@ def _size(number: float) -> str:
 
 
 def parse_day(text: str | None) -> date | None:
-    """The day in `2026-11-24`; `None` when it is none."""
+    """The day in `2026-11-24`; `None` when it is none, or one no paper can be of."""
     try:
-        return date.fromisoformat(text or "") if text and len(text) == 10 else None
+        day = date.fromisoformat(text or "") if text and len(text) == 10 else None
     except ValueError:
         return None
+    return day if day is not None and 1900 <= day.year < 2200 else None

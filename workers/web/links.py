@@ -42,7 +42,10 @@ PENDING = "pending"
 LONGEST_PAUSE = timedelta(days=366)
 PAUSES = (("a week", 7), ("two weeks", 14), ("a month", 30))
 
-LIFETIMES = {"confirm": timedelta(hours=CONFIRM_HOURS), **dict.fromkeys(PAPER_PURPOSES, timedelta(days=90))}
+LIFETIMES = {
+    "confirm": timedelta(hours=CONFIRM_HOURS), "data": timedelta(days=1),
+    **dict.fromkeys(PAPER_PURPOSES, timedelta(days=90)),
+}  # fmt: skip
 """How long a link is good for, by its purpose; the others are as long as their reader does not make them void."""
 
 
@@ -80,9 +83,11 @@ def bearer(rt: Runtime, session: Session, purpose: str, token: str, *, running: 
     max_age, paper_id = LIFETIMES.get(purpose), 0
     try:
         if purpose in PAPER_PURPOSES:
-            subscription_id, version, paper_id = read_paper_token(rt.secret, purpose, token[:500], max_age=max_age)
+            subscription_id, version, paper_id = read_paper_token(
+                rt.secret, purpose, token[:500], max_age=max_age, old=rt.old_secrets
+            )
         else:
-            subscription_id, version = read_token(rt.secret, purpose, token[:500], max_age=max_age)
+            subscription_id, version = read_token(rt.secret, purpose, token[:500], max_age=max_age, old=rt.old_secrets)
         subscription, subscriber = subscribers.get_subscription(session, subscription_id)
     except NotFound as error:
         raise BadLink("this link is not valid any more; what it was for is gone") from error
@@ -159,13 +164,13 @@ class Wish:
     ranking: str = "personal"
     news_alone: bool = False
 
-    def checked(self) -> Wish:
+    def checked(self, today: date) -> Wish:
         """The same, tidied; raises `InvalidInput` with what cannot be used."""
         tidy = replace(
             self, query=clean(self.query, limit=2_100), at=self.at.strip()[:5], timezone=self.timezone.strip(),
             budget=self.budget.strip(),
         )  # fmt: skip
-        parse_query(tidy.query)
+        parse_query(tidy.query, today)
         if tidy.cadence not in CADENCES:
             raise InvalidInput("Choose how often the digest comes.")
         parse_at(tidy.at)
@@ -280,6 +285,7 @@ def _preferences_page(
         cadences=CADENCE_NAMES, rankings=RANKING_NAMES, zones=zones(),
         pause_token=make_token(secret, "pause", row, version),
         unsubscribe_token=make_token(secret, "unsubscribe", row, version),
+        data_token=make_token(secret, "data", row, version),
     )  # fmt: skip
 
 
@@ -296,7 +302,7 @@ def preferences(
         who = bearer(web.rt, session, "preferences", token, running=True)
         wish = Wish(query, cadence, at, timezone, budget, ranking or who.subscription.ranking, bool(news_alone))
         try:
-            wish = wish.checked()
+            wish = wish.checked(web.rt.now().date())
         except InvalidInput as error:
             return _preferences_page(web, request, who, token, wish, error=str(error), status=400)
         who = change(web.rt, session, who, wish)

@@ -6,24 +6,30 @@ Each part is a question; each line a verdict, a number and one act.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlmodel import Session
 
+from services.domain.batches import COMPLETE
 from services.domain.digests import SourceStatus
-from services.domain.feeds import batch_state
 from services.domain.schedule import expected_quiet
 from services.pipeline import views
 from services.runtime import Runtime
-from services.storage import deliveries, feeds, quotas, reports, service
+from services.storage import activity, batches, deliveries, feeds, quotas, reports, sentences, service
 from services.storage.tables import Delivery, Edition, Feed, Gate, Heartbeat, Quota, Slot, Subscriber, Subscription
 
 SILENT = timedelta(minutes=2)
 STUCK = timedelta(minutes=10)
 """Due work that has waited for longer is worth a person's look."""
 RECENT = timedelta(days=7)
+
+SHOWN_HOURS = 24
+CHANGES = 8
+HEAVY_DISK = 0.9
+"""A disk so full wants a person."""
 
 DELIVERY_STATES = (
     "planned", "sending", "accepted", "deferred", "failed", "unknown", "suppressed", "expired",
@@ -63,6 +69,17 @@ class Solved:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """Something of which there is only so much."""
+
+    name: str
+    used: float
+    """The part that is used, 0 to 1."""
+    left: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """The whole page."""
 
@@ -83,14 +100,42 @@ class Look:
     quota_share: float
     """The part that we may use."""
     gates: tuple[Gate, ...]
+    limits: tuple[Limit, ...]
+    hours: tuple[activity.Hour, ...]
+    changes: tuple[activity.Change, ...]
     totals: reports.Totals
     overdue: int
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """Each part's question answered in a few words with a number."""
+        polled = [line for line in self.sources if line.state not in {"paused", "imported"}]
+        whole = sum(line.state in COMPLETE and not line.stale for line in polled)
+        sent = {state: sum(counts[state] for _, counts in self.channels) for state in DELIVERY_STATES}
+        due = sum(queue.due for queue in self.queues)
+        alive = sum(living for _, living in self.workers)
+        dead, trying = sum(g.dead for g in self.failures), sum(g.trying for g in self.failures)
+        most = max(
+            [(used, quota.name) for quota, used in self.quotas] + [(limit.used, limit.name) for limit in self.limits]
+        )
+        said = {
+            "sources": f"{whole} of {len(polled)} complete" if polled else "none is polled",
+            "deliveries": f"{sent['accepted']:,} of {sum(sent.values()):,} accepted" if self.channels else "none due",
+            "queues": f"{due:,} due, {self.overdue:,} overdue" if due or self.overdue else "nothing waits",
+            "workers": f"{alive} of {len(self.workers)} alive" if self.workers else "none was heard of",
+            "failures": f"{dead:,} given up, {trying:,} being tried" if dead or trying else "nothing fails",
+            "limits": f"most used: {most[1]}, {most[0]:.0%}",
+            "changes": _many(len(self.changes), "change", "changes") + " in a week",
+        }
+        if len(self.changes) == CHANGES:
+            said["changes"] = f"the last {CHANGES}"
+        return said
 
 
 def look(rt: Runtime, session: Session) -> Look:
     """Read it all, in one transaction."""
     now = rt.now()
-    sources = tuple(_source(session, feed, now) for feed in feeds.list_all(session))
+    sources = tuple(source_line(session, feed, now) for feed in feeds.list_all(session))
     today = datetime.combine(now.astimezone(UTC).date(), time(), UTC)
     counted = deliveries.counts(session, since=today)
     channels = tuple(
@@ -99,24 +144,45 @@ def look(rt: Runtime, session: Session) -> Look:
     )
     trouble = tuple(reports.list_deliveries(session, states=reports.TROUBLED, since=now - RECENT, limit=20))
     queues = tuple(reports.queues(session, now))
-    failures = tuple(reports.failure_groups(session, since=now - RECENT))
+    failures = tuple(group for group in reports.failure_groups(session, since=now - RECENT) if group.open)
     workers = tuple(
         (beat, now - beat.seen_at <= SILENT) for beat in service.list_heartbeats(session, since=now - timedelta(days=1))
     )
     overdue = reports.overdue(session, since=now - SILENT)
+    slots = tuple(service.list_slots(session))
+    limits = tuple(_limits(rt, session, now))
     return Look(
-        needs=tuple(_needs(sources, trouble, queues, failures, workers, overdue, now)),
+        needs=tuple(_needs(sources, trouble, queues, failures, workers, slots, limits, overdue, now)),
         sources=sources, channels=channels, trouble=trouble, queues=queues, failures=failures,
-        solved=tuple(_solved(session, now)), workers=workers, slots=tuple(service.list_slots(session)),
+        solved=tuple(_solved(session, now)), workers=workers, slots=slots,
         next_feeds=tuple(_next_feeds(sources)), next_editions=tuple(reports.next_editions(session)),
         quotas=tuple((quota, quotas.share_used(quota, now)) for quota in quotas.list_all(session)),
         quota_share=rt.settings.quota_share,
         gates=tuple(gate for gate in service.list_gates(session) if not gate.name.startswith("confirm:")),
+        limits=limits, hours=tuple(activity.hours(session, now=now, count=SHOWN_HOURS)),
+        changes=tuple(activity.changes(session, since=now - RECENT, limit=CHANGES)),
         totals=reports.totals(session), overdue=overdue,
     )  # fmt: skip
 
 
-def _source(session: Session, feed: Feed, now: datetime) -> SourceLine:
+def _limits(rt: Runtime, session: Session, now: datetime) -> list[Limit]:
+    """What is ours to use up: the disk, the hour's mails, the day's words of a language model."""
+    s = rt.settings
+    disk = shutil.disk_usage(s.home)
+    found = [Limit("disk", 1 - disk.free / disk.total, f"{disk.free / 1e9:,.0f} GB free", f"where {s.home} is")]
+    if s.smtp_per_hour:
+        sent = len(deliveries.sent_since(session, "email", now - timedelta(hours=1)))
+        left = f"{max(s.smtp_per_hour - sent, 0):,} of {s.smtp_per_hour:,}"
+        found.append(Limit("mails", sent / s.smtp_per_hour, left, "left of the hour’s mails"))
+    if s.llm_url and s.llm_tokens_per_day:
+        spent = sentences.spent(session, now=now)
+        left = f"{max(s.llm_tokens_per_day - spent, 0):,} of {s.llm_tokens_per_day:,}"
+        found.append(Limit("language model", spent / s.llm_tokens_per_day, left, "tokens left of the day’s"))
+    return found
+
+
+def source_line(session: Session, feed: Feed, now: datetime) -> SourceLine:
+    """One feed as a line: what its newest batch came to, and whether it is read as often as it should be."""
     status = views.source_status(session, feed, since=now - timedelta(days=1))
     state = status.state
     if feed.paused:
@@ -140,15 +206,19 @@ def _next_feeds(sources: Sequence[SourceLine]) -> Sequence[Feed]:
 def _needs(
     sources: Sequence[SourceLine], trouble: Sequence[tuple[Delivery, Subscriber, Edition, Subscription]],
     queues: Sequence[reports.Queue], failures: Sequence[reports.FailureGroup],
-    workers: Sequence[tuple[Heartbeat, bool]], overdue: int, now: datetime,
+    workers: Sequence[tuple[Heartbeat, bool]], slots: Sequence[Slot], limits: Sequence[Limit], overdue: int,
+    now: datetime,
 ) -> list[Need]:  # fmt: skip
     needs: list[Need] = []
-    alive = sum(living for beat, living in workers if beat.role != "web")
+    alive = sum(living for beat, living in workers if beat.role in service.WORKING)
     waiting = any(queue.due or queue.later for queue in queues) or any(
         not line.feed.paused and line.feed.next_check_at < now - SILENT for line in sources
     )
     if not alive and (workers or waiting):
         needs.append(Need("no worker is alive", "workers", grave=True))
+    late = [slot for slot in slots if not slot.paused and slot.next_at < now - STUCK]
+    if late:
+        needs.append(Need(f"the schedule stands still: {late[0].name} should have run", "schedule", grave=True))
     if overdue:
         needs.append(Need(f"{_many(overdue, 'job is', 'jobs are')} overdue", "queues", grave=not alive))
     down = [line for line in sources if line.state == "failed" or line.stale]
@@ -168,6 +238,9 @@ def _needs(
     old = [queue for queue in queues if queue.oldest_due_at and now - queue.oldest_due_at > STUCK]
     if old and not overdue:
         needs.append(Need(f"{old[0].stage} is behind", "queues"))
+    full = [limit for limit in limits if limit.used >= HEAVY_DISK and limit.name == "disk"]
+    if full:
+        needs.append(Need(f"the disk is nearly full, {full[0].left}", "limits", grave=True))
     return sorted(needs, key=lambda need: not need.grave)
 
 
@@ -202,41 +275,27 @@ class Day:
 
     on: date
     state: str
-    """complete, partial, quiet, failed, late; `none` where nothing was read and nothing listed."""
+    """complete, partial, quiet, failed, late, stale; `none` where nothing was read and nothing listed."""
     papers: int
     inside: bool = True
     """Whether it belongs to the span shown."""
 
 
 def calendar(session: Session, feed: Feed, *, today: date, days: int = 30) -> list[list[Day]]:
-    """Weeks from Monday to Sunday covering the last `days` days, each day's batch summed up.
-
-    Sources that list by day are judged by that day's batch; others by the fetches made on the day.
-    """
+    """Weeks from Monday to Sunday covering the last `days` days, each day's batch as the ledger has it."""
     first = today - timedelta(days=days - 1)
     listed = feeds.papers_by_day(session, feed.id or 0, since=first)
-    since = datetime.combine(first, time(), UTC)
-    by_day: dict[date, list[tuple[str, int | None, int, int, str | None, str]]] = {}
-    for fetch in reports.fetches_since(session, feed.id or 0, since):
-        if fetch.slot == "import":
-            continue  # a file brought papers of its own days
-        try:
-            on = date.fromisoformat(fetch.batch) if fetch.batch else fetch.fetched_at.astimezone(UTC).date()
-        except ValueError:
-            on = fetch.fetched_at.astimezone(UTC).date()
-        row = (fetch.state, fetch.announced, fetch.seen, fetch.rejected, fetch.next_cursor, fetch.cursor)
-        by_day.setdefault(on, []).append(row)
-    start = first - timedelta(days=first.weekday())
+    known = batches.since(session, feed.id or 0, first.isoformat())
     weeks: list[list[Day]] = []
-    day = start
+    day = first - timedelta(days=first.weekday())
     while day <= today or day.weekday() != 0:
         if day.weekday() == 0:
             weeks.append([])
         inside = first <= day <= today
         papers = listed.get(day, 0)
-        rows = by_day.get(day, [])
-        state = batch_state(rows) if rows and inside else ("complete" if papers else "none")
-        # A later fetch that found nothing new does not make a day with papers quiet.
+        batch = known.get(day.isoformat()) if inside else None
+        state = batch.state if batch else "complete" if papers else "none"
+        # A later look that found nothing new does not make a day with papers quiet.
         weeks[-1].append(Day(day, "complete" if state == "quiet" and papers else state, papers, inside))
         day += timedelta(days=1)
     return weeks

@@ -44,6 +44,8 @@ router = APIRouter(include_in_schema=False)
 MAIL_PAUSE = timedelta(hours=24)
 """At most one confirmation in this time to one address, and `MAILS_EVER` in all."""
 MAILS_EVER = 3
+PREVIEWED = 60
+"""Papers read of what a query would have brought, where only reading tells whether they match."""
 _WAITING = " · to be confirmed"
 LEAST_FORM_AGE_S = 1.0
 """Nobody fills in the form faster; programs do."""
@@ -77,7 +79,7 @@ def preview(request: Request, web: WebKit, query: str = "") -> Response:
         with web.rt.reading() as session:
             until = reports.newest_day(session) or web.rt.now().astimezone(UTC).date()
             since = until - LOOK_BACK
-            found = find(web.rt, session, day=None, q=query[:2_001], since=since, until=until, sort="newest")
+            found = find(web.rt, session, q=query[:2_001], since=since, until=until, sort="newest", limit=PREVIEWED)
     except InvalidInput as error:
         return web.page(request, "_preview.html", problem=str(error), found=None, query=query, days=LOOK_BACK.days)
     return web.page(request, "_preview.html", problem="", found=found, query=query, days=LOOK_BACK.days)
@@ -94,7 +96,7 @@ def ask(
     age = own_form(request, web, csrf, "subscribe")
     wish = Wish(query, cadence, at, timezone, budget)
     try:
-        wish = wish.checked()
+        wish = wish.checked(web.rt.now().date())
         address = parse_address(email)
         if address.channel != "email":
             raise InvalidInput("Write a mail address such as ada@example.org.")
@@ -111,12 +113,17 @@ def ask(
     if website or age < LEAST_FORM_AGE_S:
         log.info("subscribe.ignored", client=client)  # a program filled it in: it learns nothing from the answer
     else:
-        mail = take_down(web.rt, address.target, wish)
-        if mail is not None:
-            tasks.add_task(send_confirmation, web.rt, *mail)
+        tasks.add_task(take_down_and_send, web.rt, address.target, wish)
     answer = web.page(request, "asked.html", private=True, email=address.target, hours=CONFIRM_HOURS)
-    answer.background = tasks  # the answer takes as long whether there is something to send or not
+    answer.background = tasks  # the answer takes as long for an address that is known as for one that is not
     return answer
+
+
+def take_down_and_send(rt: Runtime, address: str, wish: Wish) -> None:
+    """After the answer: write the wish down, and send the confirmation where one may go out."""
+    mail = take_down(rt, address, wish)
+    if mail is not None:
+        send_confirmation(rt, *mail)
 
 
 def take_down(rt: Runtime, address: str, wish: Wish) -> tuple[str, int, int] | None:
@@ -209,7 +216,7 @@ def activate(rt: Runtime, session: Session, who: Bearer) -> Bearer:
     first = first_edition_at(now, subscription.cadence, subscription.at, subscription.timezone)
     if present is not None and present.id is not None:
         subscribers.update_subscription(
-            session, present.id, query=subscription.query, cadence=subscription.cadence, at=subscription.at,
+            session, present.id, name=name, query=subscription.query, cadence=subscription.cadence, at=subscription.at,
             timezone=subscription.timezone, budget=subscription.budget, state="active", paused_until=None,
             next_edition_at=first,
         )  # fmt: skip

@@ -32,6 +32,8 @@ class FeedOut(Answer):
     next_check_at: datetime | None
     last_success_at: datetime | None
     atom: str
+    rss: str
+    json_feed: str
 
 
 class FeedDetail(Answer):
@@ -87,7 +89,8 @@ def _shown(web: Web, feed: Feed, status: Any) -> FeedOut:
         name=feed.name, title=feed.title, kind=feed.kind, paused=feed.paused, state=status.state,
         announced=status.announced, stored=status.stored, as_of=status.as_of,
         next_check_at=None if feed.paused else feed.next_check_at, last_success_at=feed.last_success_at,
-        atom=web.rt.url(f"/feeds/{feed.name}.atom"),
+        atom=web.rt.url(f"/feeds/{feed.name}.atom"), rss=web.rt.url(f"/feeds/{feed.name}.rss"),
+        json_feed=web.rt.url(f"/feeds/{feed.name}.json"),
     )  # fmt: skip
 
 

@@ -11,12 +11,14 @@ from starlette.responses import Response
 
 from services.domain.deliveries import STATES as DELIVERY_STATES
 from services.domain.text import clean
+from services.domain.users import Actor
 from services.pipeline import acts, operate, redrive
 from services.pipeline.bundle import bundle_name, make_bundle
 from services.storage import deliveries, editions, jobs, reports
+from services.storage.tables import Subscriber
 from workers.web.api.shape import Answer, Cursor, Done, Id, Limit, Order, Page, page_of, part
 from workers.web.auth import Doer
-from workers.web.kit import WebKit
+from workers.web.kit import WebKit, for_eyes, shown_address
 
 router = part("runs")
 
@@ -62,12 +64,13 @@ class RunDetail(Run):
 
 
 class Failure(Answer):
-    """Jobs whose last try failed for one cause."""
+    """Jobs that failed for one cause: given up, being tried again, come right since."""
 
     signature: str
     kinds: list[str]
     dead: int
     trying: int
+    solved: int
     first_at: datetime | None
     last_at: datetime | None
     sample_id: int
@@ -161,12 +164,12 @@ def get_bundle(web: WebKit, me: Doer, run_id: Id) -> Response:
 @router.post("/runs/{run_id}/retry", status_code=202, summary="Give a run another set of tries, now")
 def retry_run(web: WebKit, me: Doer, run_id: Id) -> Done:
     """What is done already is not done twice. `done` is false for one that is running."""
-    return Done(done=redrive.retry(web.rt, me, run_id), about=str(run_id))
+    return Done(done=bool(redrive.retry(web.rt, me, run_id)), about=str(run_id))
 
 
 @router.get("/failures", summary="What fails, by cause, worst first")
 def list_failures(web: WebKit) -> Page[Failure]:
-    """All jobs given up, and those of the last 30 days that wait for another try; on one page."""
+    """All jobs given up, and those of the last 30 days that wait for another try or came right later; on one page."""
     with web.rt.reading() as session:
         groups = reports.failure_groups(session, since=web.rt.now() - operate.A_MONTH)
     return Page(
@@ -176,6 +179,7 @@ def list_failures(web: WebKit) -> Page[Failure]:
                 kinds=sorted(g.kinds),
                 dead=g.dead,
                 trying=g.trying,
+                solved=g.solved,
                 first_at=g.first_at,
                 last_at=g.last_at,
                 sample_id=g.sample_id,
@@ -206,6 +210,7 @@ assert set(DELIVERY_STATES) <= set(DeliveryState.__args__)  # type: ignore[attr-
 @router.get("/deliveries", summary="Deliveries, newest first")
 def list_deliveries(
     web: WebKit,
+    me: Doer,
     state: DeliveryState = "",
     channel: Literal["", "email", "slack", "webhook", "apprise"] = "",
     cursor: Cursor = None,
@@ -221,27 +226,27 @@ def list_deliveries(
         **page_of(
             rows,
             limit,
-            lambda row: _delivery(row[0], row[1].address, row[3].name, papers.get(row[0].edition_id, ())),
+            lambda row: _delivery(row[0], row[1], row[3].name, papers.get(row[0].edition_id, ()), me),
             lambda row: row[0].id,
         )
     )
 
 
 @router.get("/deliveries/{delivery_id}", summary="One delivery")
-def get_delivery(web: WebKit, delivery_id: Id) -> Delivery:
+def get_delivery(web: WebKit, me: Doer, delivery_id: Id) -> Delivery:
     """With the papers of its edition."""
     with web.rt.reading() as session:
         row, person, edition = deliveries.get(session, delivery_id)
         papers = reports.papers_of(session, [edition.id or 0])
         name = reports.subscription_name(session, edition.subscription_id)
-    return _delivery(row, person.address, name, papers.get(row.edition_id, ()))
+    return _delivery(row, person, name, papers.get(row.edition_id, ()), me)
 
 
-def _delivery(row: Any, to: str, subscription: str, papers: Any) -> Delivery:
+def _delivery(row: Any, person: Subscriber, subscription: str, papers: Any, me: Actor) -> Delivery:
     return Delivery(
-        id=row.id, edition=row.edition_id, to=to, channel=row.channel, state=row.state, message_id=row.message_id,
-        attempts=row.attempts, code=row.code, detail=row.detail, subscription=subscription, planned_at=row.planned_at,
-        sent_at=row.sent_at, papers=list(papers),
+        id=row.id, edition=row.edition_id, to=shown_address(person, me), channel=row.channel, state=row.state,
+        message_id=row.message_id, attempts=row.attempts, code=row.code, detail=for_eyes(row.detail or "", me) or None,
+        subscription=subscription, planned_at=row.planned_at, sent_at=row.sent_at, papers=list(papers),
     )  # fmt: skip
 
 

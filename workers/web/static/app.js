@@ -28,7 +28,8 @@
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         const fresh = page.getElementById("results");
         if (!fresh) return;
-        document.getElementById("results").replaceChildren(...fresh.childNodes);
+        for (const part of ["dateline", "around", "results"])
+          document.getElementById(part).replaceChildren(...page.getElementById(part).childNodes);
         document.title = page.title;
         history.replaceState(null, "", url);
       } catch (error) {
@@ -73,12 +74,11 @@
     });
   }
 
-  // The operators' page keeps itself fresh: only the parts that changed are put in, and none that is in use.
+  // Operators' pages keep themselves fresh: only the parts that changed are put in, and none that is in use.
   const live = document.querySelector("[data-live]");
   if (live) {
     const button = live.querySelector("[data-live-toggle]");
     const at = live.querySelector("[data-live-at]");
-    const look = document.getElementById("look");
     let paused = false;
     const inUse = (part) => part.contains(document.activeElement) || part.matches(":hover") && getSelection().toString();
     const plain = (part) => part.innerHTML.replace(/name="csrf" value="[^"]*"/g, "").replace(/ open=""/g, "");
@@ -88,7 +88,7 @@
       if (answer.status === 401) { location.reload(); return; }
       if (!answer.ok) { at.textContent = "not reached"; return; }
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const fresh of page.querySelectorAll("section[id]")) {
+      for (const fresh of page.querySelectorAll("section[id], [data-part][id]")) {
         const part = document.getElementById(fresh.id);
         if (!part || inUse(part) || plain(part) === plain(fresh)) continue;
         for (const details of part.querySelectorAll("details[open][id]")) {
@@ -107,6 +107,6 @@
       button.textContent = paused ? "Refresh again" : "Pause refreshing";
       if (!paused) refresh();
     });
-    if (look) setInterval(() => refresh().catch(() => { at.textContent = "not reached"; }), 5000);
+    setInterval(() => refresh().catch(() => { at.textContent = "not reached"; }), 5000);
   }
 })();

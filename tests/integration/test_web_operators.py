@@ -1,0 +1,204 @@
+"""What the operators' pages answer: the eight questions, runs found by what they are about, who sees what."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from services.domain.jobs import NewJob
+from services.domain.users import Actor
+from services.pipeline import accounts, operate
+from services.runtime import Runtime
+from services.storage import activity, batches, jobs, service
+from services.storage.tables import Batch, Delivery, Fetch, Heartbeat, Job
+from tests.conftest import MakeRuntime
+from tests.factories import add_feed, all_rows
+from tests.integration.test_web_admin import bury, fill
+from tests.integration.web_site import PASSWORD, Site
+from workers.web import charts
+from workers.web.look import calendar, look
+
+BOSS = Actor(name="boss", role="admin", origin="command")
+ADAS = "a lantern in the fog"
+
+
+def at_this_machine(rt: Runtime) -> Site:
+    """The administrator at the desk, with the password made at the first start."""
+    site = Site(rt, client="127.0.0.1", base_url="http://127.0.0.1")
+    site.login((rt.settings.home / "admin_password").read_text().strip())
+    return site
+
+
+@pytest.fixture
+def here(make_runtime: MakeRuntime) -> Site:
+    """Something of everything, a viewer, and the administrator at the desk."""
+    rt = make_runtime(admin_password=PASSWORD)
+    accounts.add_user(rt, BOSS, "ada", ADAS, "viewer")
+    fill(rt)
+    site = Site(rt)
+    site.login()
+    return site
+
+
+# -- runs by what they are about -------------------------------------------------------------------------------
+
+
+def _kinds(site: Site, query: str) -> list[str]:
+    """The kinds of the runs a filter leaves, newest first."""
+    ids = [int(part.split('"')[0]) for part in site.get(f"/admin/runs?{query}").text.split('<a href="/admin/runs/')[1:]]
+    return [all_rows(site.rt, Job, id=one)[0].kind for one in ids]
+
+
+def _past(rt: Runtime) -> None:
+    """A fetch and what was read from it, beside the edition and the lost fetch of `fill`."""
+    fetch_id = all_rows(rt, Fetch)[0].id
+    asked = {"feed_id": 1, "slot": "s1", "batch": "2026-11-24", "cursor": ""}
+    hints = rt.add_jobs([NewJob(kind="fetch_feed", key="daily-papers s1 2026-11-24", payload=asked)])
+    with rt.writing() as session:
+        parse = NewJob(kind="parse_document", key=f"fetch {fetch_id} try 1", payload={"fetch_id": fetch_id})
+        jobs.add(session, [parse], now=rt.now(), cause_id=hints[0].job_id)
+    rt.add_jobs([NewJob(kind="fetch_feed", key="daily-papers-2 s1", payload={}), NewJob(kind="housekeeping", key="h")])
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds"),
+    [
+        ("feed=daily-papers", {"fetch_feed", "parse_document"}),
+        ("feed=unheard-of", set()),
+        ("reader=1", {"compose_edition", "send_deliveries"}),
+        ("reader=ada@example.org", {"compose_edition", "send_deliveries"}),
+        ("reader=nobody@example.org", set()),
+        ("paper=arxiv:2611.90001", {"parse_document", "fetch_feed", "compose_edition", "send_deliveries"}),
+        ("paper=arxiv:9999.00001", set()),
+        ("paper=arxiv:2611.90001&stage=notify", {"compose_edition", "send_deliveries"}),
+        ("text=subscription_id", {"compose_edition"}),
+    ],
+)
+def test_runs_are_found_by_what_they_are_about(rt: Runtime, query: str, kinds: set[str]) -> None:
+    fill(rt)
+    _past(rt)
+    site = at_this_machine(rt)
+    found = _kinds(site, query)
+    assert set(found) == kinds
+    if query == "feed=daily-papers":
+        assert len(found) == 4  # the lost one with its own parse, and neither of another feed's
+
+
+def test_a_run_tells_the_answer_it_got_and_how_long_it_waited(here: Site) -> None:
+    _past(here.rt)
+    run = all_rows(here.rt, Job, kind="parse_document", key="fetch 1 try 1")[0]
+    page = here.get(f"/admin/runs/{run.id}").text
+    assert "<dt>HTTP</dt>" in page
+    assert "3 entries, 2 new" in page
+    lost = all_rows(here.rt, Job, state="dead")[0]
+    assert "before the first try" in here.get(f"/admin/runs/{lost.id}").text
+
+
+# -- what a viewer sees ----------------------------------------------------------------------------------------
+
+
+def test_a_viewer_sees_no_address_on_any_page_and_by_no_program(here: Site) -> None:
+    with here.rt.writing() as session:
+        delivery = session.get(Delivery, 1)
+        assert delivery is not None
+        delivery.state, delivery.detail = "failed", "<ada@example.org>: nobody of that name"
+        session.add(delivery)
+    operate.suppress(here.rt, BOSS, "eve@example.org", detail="eve@example.org asked for it")
+    viewer = Site(here.rt)
+    viewer.login(ADAS, "ada")
+    for path in ("", "/deliveries", "/schedule", "/subscriptions", "/suppressions", "/runs?reader=ada@example.org"):
+        assert "@example.org" in here.get(f"/admin{path}").text.replace("mail@example.org", ""), path
+        seen = viewer.get(f"/admin{path}").text
+        assert "ada@example.org" not in seen, path
+        assert "eve@example.org" not in seen, path
+    assert "a…@example.org" in viewer.get("/admin/deliveries").text
+    token = here.token("read")
+    for path in ("/deliveries", "/deliveries/1", "/subscriptions", "/subscriptions/1", "/suppressions"):
+        answer = here.ask("GET", path, token)
+        assert answer.status_code == 200
+        assert "ada@example.org" not in answer.text, path
+        assert "eve@example.org" not in answer.text, path
+    assert "ada@example.org" in here.ask("GET", "/deliveries", here.token("operate")).text
+
+
+# -- one look --------------------------------------------------------------------------------------------------
+
+
+def _needs(rt: Runtime) -> list[str]:
+    with rt.reading() as session:
+        return [need.text for need in look(rt, session).needs]
+
+
+def test_a_schedule_that_lives_does_not_pass_for_a_worker(here: Site) -> None:
+    rt = here.rt
+    with rt.writing() as session:
+        session.execute(update(Heartbeat).values(seen_at=rt.now() - timedelta(minutes=5)))
+        alive = {
+            "role": "beat",
+            "name": "lab:8:beat",
+            "host": "lab",
+            "pid": 8,
+            "version": "0.1.0",
+            "busy": 0,
+            "slots": 0,
+        }
+        service.beat(session, {**alive, "started_at": rt.now(), "seen_at": rt.now(), "memory_mb": 60.0})
+        late = NewJob(kind="fetch_feed", key="late", due_at=rt.now() - timedelta(minutes=5))
+        jobs.add(session, [late], now=rt.now())
+    assert "no worker is alive" in _needs(rt)
+    assert here.get("/healthz").status_code == 503
+    assert "broadsheet_workers_alive 0.0" in here.get("/metrics").text
+
+
+def test_a_schedule_that_stands_still_wants_a_person(here: Site) -> None:
+    rt = here.rt
+    with rt.writing() as session:
+        service.ensure_slots(session, {"housekeeping": timedelta(hours=6)}, now=rt.now() - timedelta(minutes=11))
+    assert "the schedule stands still: housekeeping should have run" in _needs(rt)
+    operate.pause_slot(rt, BOSS, "housekeeping")
+    assert not any("stands still" in need for need in _needs(rt))
+
+
+def test_each_question_is_answered_in_a_few_words_and_changes_are_told(here: Site) -> None:
+    operate.pause_feed(here.rt, BOSS, "daily-papers")
+    page = here.get("/admin").text
+    for words in ("none is polled", "1 of 1 accepted", "1 due, 0 overdue", "1 of 1 alive", "1 given up", "most used: "):
+        assert f'<span class="answer">{words}' in page, words
+    assert 'feed.pause <span class="key">daily-papers</span>' in page
+    viewer = Site(here.rt)
+    viewer.login(ADAS, "ada")
+    assert "feed.pause" in viewer.get("/admin").text
+    assert 'feed.pause <span class="key">' not in viewer.get("/admin").text
+
+
+def test_work_is_counted_by_the_hour_on_both_databases(rt: Runtime) -> None:
+    add_feed(rt, "daily-papers")
+    bury(rt, "lost")
+    rt.add_jobs([NewJob(kind="housekeeping", key="h")])
+    with rt.writing() as session:
+        claim = jobs.claim(session, now=rt.now(), lease=timedelta(minutes=5), worker="lab:7", stages=["enrich"])
+        assert claim is not None
+        jobs.finish(session, claim, now=rt.now())
+        hours = activity.hours(session, now=rt.now(), count=24)
+    assert [(hour.good, hour.bad) for hour in hours[:-1]] == [(0, 0)] * 23
+    assert (hours[-1].good, hours[-1].bad) == (1, 1)
+    assert hours[0].began_at == datetime(2026, 11, 24, 10, tzinfo=UTC)
+    drawn = str(charts.hours([(h.began_at, h.good, h.bad) for h in hours], [rt.now()]))
+    assert "The last 24 hours: 1 runs done, 1 tries failed, 1 changes" in drawn
+    assert drawn.count("<rect") == 72
+
+
+@pytest.mark.parametrize("state", ["complete", "partial", "late", "stale", "failed", "quiet"])
+def test_a_day_in_the_calendar_is_what_its_batch_came_to(rt: Runtime, state: str) -> None:
+    feed = add_feed(rt, "daily-papers")
+    today = date(2026, 11, 25)
+    with rt.writing() as session:
+        batches.put(session, Batch(feed_id=feed.id or 0, batch="2026-11-20", state=state, checked_at=rt.now()))
+        weeks = calendar(session, feed, today=today)
+    days = {day.on: day for week in weeks for day in week}
+    assert days[date(2026, 11, 20)].state == state
+    assert days[date(2026, 11, 19)].state == "none"
+    assert not days[date(2026, 11, 26)].inside
+    assert all(len(week) == 7 for week in weeks)

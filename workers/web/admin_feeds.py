@@ -1,0 +1,111 @@
+"""Admin, feeds: how each is, what it brought day by day, adding one after a look at it, and what is done to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from services.domain.errors import BroadsheetError
+from services.pipeline import operate, views
+from services.pipeline.add_feed import Wanted, add_feed, prepare
+from services.pipeline.fetch import info
+from services.runtime import Runtime
+from services.storage import feeds, reports
+from services.storage.tables import Feed
+from services.upstreams import kinds
+from workers.web.admin import back, desk, id_of
+from workers.web.auth import Act, Doer, Known
+from workers.web.kit import WebKit
+from workers.web.look import calendar, source_line
+
+router = APIRouter(include_in_schema=False)
+
+SHOWN = 8
+"""Papers of a feed that is looked at before it is added."""
+
+
+@router.get("/admin/feeds")
+def feed_list(request: Request, web: WebKit, who: Known) -> Response:
+    """All feeds, and a form for another."""
+    now = web.rt.now()
+    with web.rt.reading() as rows:
+        lines = [source_line(rows, feed, now) for feed in feeds.list_all(rows)]
+    return desk(request, web, "feeds.html", who, lines=lines, wanted=None, kinds=sorted(kinds.KINDS))
+
+
+@router.post("/admin/feeds", dependencies=[Act])
+def new_feed(
+    request: Request, web: WebKit, who: Known, url: Annotated[str, Form(max_length=2000)] = "",
+    name: Annotated[str, Form(max_length=50)] = "", interval: Annotated[str, Form(max_length=6)] = "",
+    step: Annotated[str, Form(max_length=10)] = "look",
+) -> Response:  # fmt: skip
+    """Look at a feed, or (`step` add) add it. What is wrong with it stands beside the form."""
+    wanted = Wanted(url=url.strip(), name=name.strip(), params={}, interval_minutes=id_of(interval))
+    error, spec, found = "", None, None
+    try:
+        if step == "add":
+            feed, _ = add_feed(web.rt, who.actor, wanted, check=False)
+            return back(f"/admin/feeds/{feed.name}", "feed_added", feed.name)
+        spec, found = prepare(web.rt, wanted, check=True)
+    except BroadsheetError as failed:
+        error = str(failed)
+    now = web.rt.now()
+    with web.rt.reading() as rows:
+        lines = [source_line(rows, feed, now) for feed in feeds.list_all(rows)]
+    return desk(
+        request, web, "feeds.html", who, status=400 if error else 200, lines=lines, wanted=wanted, error=error,
+        spec=spec, found=found, shown=SHOWN,
+    )  # fmt: skip
+
+
+@router.get("/admin/feeds/{name}")
+def feed_page(request: Request, web: WebKit, who: Known, name: str) -> Response:
+    """One feed: recent fetches, what was refused, the last 30 days."""
+    now = web.rt.now()
+    with web.rt.reading() as rows:
+        feed = feeds.get(rows, name)
+        return desk(
+            request, web, "feed.html", who, feed=feed, fetches=reports.recent_fetches(rows, feed.id or 0),
+            rejections=reports.recent_rejections(rows, feed.id or 0), pollable=_pollable(web.rt, feed),
+            status_of=views.source_status(rows, feed, since=now - timedelta(days=1)),
+            weeks=calendar(rows, feed, today=now.astimezone(UTC).date()),
+        )  # fmt: skip
+
+
+@router.post("/admin/feeds/{name}/fetch", dependencies=[Act])
+def fetch_feed(web: WebKit, me: Doer, name: str) -> Response:
+    """Fetch one feed at once."""
+    return back("/admin", "fetching" if operate.fetch_feed(web.rt, me, name) else "nothing", name)
+
+
+@router.post("/admin/feeds/{name}/pause", dependencies=[Act])
+def pause_feed(web: WebKit, me: Doer, name: str) -> Response:
+    """Stop polling one feed."""
+    operate.pause_feed(web.rt, me, name)
+    return back("/admin", "paused", name)
+
+
+@router.post("/admin/feeds/{name}/resume", dependencies=[Act])
+def resume_feed(web: WebKit, me: Doer, name: str) -> Response:
+    """Poll one feed again, beginning now."""
+    operate.resume_feed(web.rt, me, name)
+    return back("/admin", "resumed", name)
+
+
+@router.post("/admin/feeds/{name}/remove", dependencies=[Act])
+def remove_feed(web: WebKit, me: Doer, name: str) -> Response:
+    """Retire one feed; its papers stay."""
+    operate.remove_feed(web.rt, me, name)
+    return back("/admin/feeds", "feed_removed", name)
+
+
+def _pollable(rt: Runtime, feed: Feed) -> bool:
+    """Whether there is something to ask for: feeds of imported files have no address."""
+    try:
+        kinds.for_kind(feed.kind).request(info(feed), rt.urls)
+    except BroadsheetError:
+        return False
+    return True
