@@ -87,6 +87,7 @@ def make_app(settings: Settings) -> Celery[StageTask]:
         task_publish_retry=False,  # a failed hint is logged and forgotten; the claim query finds the row
         worker_prefetch_multiplier=1,
         worker_max_tasks_per_child=1000,
+        worker_proc_alive_timeout=30,  # a child on a busy machine, or whose database is away, is slow to come up
         worker_concurrency=settings.concurrency,
         task_soft_time_limit=max(settings.lease_s - 30, 5),  # prefork only; both shorter than the lease
         task_time_limit=max(settings.lease_s - 10, 8),

@@ -6,10 +6,13 @@ and looks for overdue work itself, so that a lost message costs a few seconds an
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -23,7 +26,7 @@ from services.runtime import Runtime, no_hints
 from workers import app as celery_app
 from workers import monitor
 from workers.app import StageTask
-from workers.embedded import wait_for_signal
+from workers.embedded import keep_what_is_loaded, wait_for_signal
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +98,8 @@ def run_worker(rt: Runtime, *, stages: Sequence[str], pool: str) -> int:
             hostname=f"worker@{rt.worker.replace(':', '-')}", without_mingle=True, without_gossip=True,
             loglevel=rt.settings.log_level.upper(),
         )  # fmt: skip
+        end_within(worker, rt.settings.lease_s)
+        keep_what_is_loaded()  # before the children are forked, who share it
         log.info("worker.started", stages=list(stages), pool=pool, concurrency=rt.settings.concurrency)
         worker.start()
     finally:
@@ -102,6 +107,32 @@ def run_worker(rt: Runtime, *, stages: Sequence[str], pool: str) -> int:
         celery_app.use_runtime(None)
     log.info("worker.stopped")
     return int(worker.exitcode or 0)
+
+
+def end_within(worker: Any, seconds: float) -> None:
+    """Let a Celery worker that ends wait for its children no longer than that, and then kill those that are left.
+
+    Celery waits without end, and a child may be stuck (forked from a process with threads, it inherits their locks).
+    After a lease nothing is lost by it: what the child was doing is anybody's by then.
+    """
+    stop = worker.stop
+
+    def kill() -> None:
+        for pid in worker.pool.info.get("processes", ()):
+            log.warning("worker.child_killed", pid=pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def stop_in_time(*positional: Any, **named: Any) -> None:
+        late = threading.Timer(seconds, kill)
+        late.daemon = True
+        late.start()
+        try:
+            stop(*positional, **named)
+        finally:
+            late.cancel()
+
+    worker.stop = stop_in_time
 
 
 class _Parts:

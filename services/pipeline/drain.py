@@ -54,6 +54,8 @@ def _nothing(_: Session, __: Claim, ___: BaseException, ____: Runtime, _____: bo
 
 
 HOUR = timedelta(hours=1)
+DATABASE_RETRY, DATABASE_FACTOR = timedelta(seconds=5), 4.0
+"""A database is mostly back within seconds; where it is not, waits grow fast, so that the tries outlast it."""
 DATABASE_BACK_WITHIN, ASK_DATABASE_AGAIN = timedelta(seconds=20), timedelta(seconds=1)
 
 HANDLERS: Mapping[str, Handler] = {
@@ -111,8 +113,9 @@ def run_job(rt: Runtime, claim: Claim) -> str:
         except (OperationalError, InterfaceError) as error:
             # The database is in trouble, which says nothing of the job: it has all its tries, not a bug's few.
             policy = _policy(rt, handler)
+            soon = replace(policy, first_wait=min(policy.first_wait, DATABASE_RETRY), factor=DATABASE_FACTOR)
             return _account(
-                rt, claim, handler, error, policy.backoff(claim.tries) if claim.tries < policy.attempts else None
+                rt, claim, handler, error, soon.backoff(claim.tries) if claim.tries < policy.attempts else None
             )
         except Exception as error:  # whatever it is, it becomes a row
             policy = _policy(rt, handler)
@@ -141,8 +144,8 @@ def _account(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, 
 
 def _write_down(rt: Runtime, claim: Claim, handler: Handler, error: BaseException, wait: timedelta | None) -> str:
     """A failed try with all it means, in one transaction."""
-    words = f"{type(error).__name__}: {error}"[:2000]
-    trace = "".join(traceback.format_exception(error))[-20_000:]
+    words = rt.redact(f"{type(error).__name__}: {error}")[:2000]
+    trace = rt.redact("".join(traceback.format_exception(error)))[-20_000:]
     counts = counts_as_attempt(error)
     try:
         with rt.writing() as session:

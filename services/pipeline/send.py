@@ -44,6 +44,8 @@ OUTCOMES = {
 }
 """What a verdict other than `send` or `done` makes of a delivery, and the words for it."""
 
+IN_THE_NEXT = "its papers are in the next edition"
+
 
 def send_job(edition_id: int, again: str = "") -> NewJob:
     """The job that sends an edition's deliveries; `again` makes a further one, as a person asks."""
@@ -79,7 +81,7 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
     state = certain_state(delivery.state, parts)
     verdict = should_send(state, wanted, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
     if verdict != "send":
-        _settle(rt, claim, delivery, verdict)
+        _settle(rt, claim, delivery, verdict, subscription.cadence)
         return
     if delivery.message is not None:
         message = unpack(delivery.message)
@@ -204,11 +206,20 @@ def _keep_to_rate(rt: Runtime) -> None:
             pass
 
 
-def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str) -> None:
-    if verdict in OUTCOMES and delivery.state != OUTCOMES[verdict][0]:
-        state, detail = OUTCOMES[verdict]
+def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str, cadence: str) -> None:
+    if verdict not in OUTCOMES or delivery.state == OUTCOMES[verdict][0]:
+        return
+    state, detail = OUTCOMES[verdict]
+    # An alert has no next edition. What may have arrived, or has in part, is not told again.
+    gives_back = verdict == "expire" and delivery.state in {"planned", "deferred"} and not delivery.parts
+    if gives_back and cadence != "instant":
+        with rt.writing() as session:
+            jobs.check(session, claim)
+            deliveries.move(session, delivery.id or 0, state, now=rt.now(), detail=f"{detail}; {IN_THE_NEXT}")
+            editions.give_back(session, delivery.edition_id)
+    else:
         _move(rt, claim, delivery.id or 0, state, detail=detail)
-        log.info("delivery.settled", delivery=delivery.id, state=state)
+    log.info("delivery.settled", delivery=delivery.id, state=state)
 
 
 def _move(rt: Runtime, claim: Claim, delivery_id: int, to: str, *, then: Sequence[NewJob] = (), **values: Any) -> None:
@@ -243,10 +254,11 @@ def resend(rt: Runtime, edition_id: int) -> int:
     """Send an edition again to those who did not get it; returns how many. Nobody gets it twice.
 
     Failed, expired, suppressed and unknown deliveries are planned anew with the same message; a person who asks
-    this has decided that an unknown one did not arrive.
+    this has decided that an unknown one did not arrive. An edition whose papers are in the next one is not sent.
     """
     with rt.writing() as session:
-        editions.get(session, edition_id)
+        if editions.get(session, edition_id).skipped == editions.GIVEN_BACK:
+            return 0
         now = rt.now()
         count = 0
         for delivery, _, _ in deliveries.list_all(session, edition_id=edition_id):

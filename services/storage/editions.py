@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import NotFound
 from services.storage.sql import chunks, insert_ignore
-from services.storage.tables import Edition, EditionItem, Subscription
+from services.storage.tables import Delivery, Edition, EditionItem, Subscription
 
 
 def add(session: Session, row: Mapping[str, Any]) -> int | None:
@@ -51,14 +52,36 @@ def had(session: Session, subscription_id: int, paper_ids: Collection[int]) -> l
     return found
 
 
+GIVEN_BACK = "expired"
+"""Why an edition was not sent: it was too late, nobody has had it, and its papers are news again."""
+
+
+def give_back(session: Session, edition_id: int) -> None:
+    """Take an edition that has reached nobody as if it had not been composed: the next one tells of its papers."""
+    session.execute(delete(EditionItem).where(col(EditionItem.edition_id) == edition_id))
+    session.execute(update(Edition).where(col(Edition.id) == edition_id).values(skipped=GIVEN_BACK))
+
+
 def last(session: Session, subscription_id: int) -> Edition | None:
-    """The newest edition of a subscription, or none."""
-    return session.exec(
+    """The newest edition of a subscription up to which it has had what there was, or none."""
+    own = col(Edition.subscription_id) == subscription_id
+    kept = (
         select(Edition)
-        .where(Edition.subscription_id == subscription_id)
+        .where(own, col(Edition.skipped).is_distinct_from(GIVEN_BACK))
         .order_by(col(Edition.composed_at).desc())
         .limit(1)
-    ).first()
+    )
+    newest = session.exec(kept).first()
+    if newest is None:
+        return None
+    # One that was given back when the newest had been composed already: its papers are still to be told.
+    owed = (
+        select(func.min(Edition.composed_at))
+        .join(Delivery, col(Delivery.edition_id) == col(Edition.id))
+        .where(own, Edition.skipped == GIVEN_BACK, col(Delivery.updated_at) >= newest.composed_at)
+    )
+    since = session.exec(owed).one()
+    return newest if since is None else session.exec(kept.where(col(Edition.composed_at) < since)).first()
 
 
 def sent_before(session: Session, subscription_id: int, moment: datetime) -> Edition | None:

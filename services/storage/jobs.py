@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal_column, or_, update
+from sqlalchemy import bindparam, case, func, literal_column, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import LeaseLost, NotFound
@@ -94,6 +94,9 @@ def claim(
 # index's.
 
 _JOBS, _ATTEMPTS = table_of(Job), table_of(Attempt)
+WORKER_LOST = "the lease of its worker ran out"
+"""The signature of a job that was taken over: nobody is left to tell of an error."""
+
 _READY = _JOBS.c.state == literal_column("'ready'")
 _RUNNING = _JOBS.c.state == literal_column("'running'")
 _NOW = bindparam("now", type_=_JOBS.c.due_at.type)
@@ -151,6 +154,7 @@ def _taking(found: Any) -> Any:
             lease_until=bindparam("until", type_=jobs.lease_until.type),
             started_at=_NOW,
             attempts=jobs.attempts + 1,
+            signature=case((_RUNNING, literal_column(f"'{WORKER_LOST}'")), else_=jobs.signature),
         )
         .returning(
             jobs.id, jobs.kind, jobs.key, jobs.stage, jobs.payload, jobs.attempts, jobs.spared, jobs.lease_until,
@@ -173,8 +177,8 @@ def check(session: Session, claim: Claim) -> None:
 
 
 def finish(session: Session, claim: Claim, *, now: datetime) -> None:
-    """Mark the job done, if the claim still holds."""
-    _close(session, claim, now=now, outcome="done", state="done", finished_at=now, last_error=None, signature=None)
+    """Mark the job done, if the claim still holds. What it failed of before stays known by its signature."""
+    _close(session, claim, now=now, outcome="done", state="done", finished_at=now, last_error=None)
 
 
 def retry(
@@ -293,10 +297,15 @@ def counts(session: Session) -> dict[str, dict[str, int]]:
 
 def get(session: Session, job_id: int) -> Job:
     """One job, or `NotFound`."""
-    job = session.get(Job, job_id)
+    job = find(session, job_id)
     if job is None:
         raise NotFound(f"there is no run {job_id}; `broadsheet runs list` shows those there are")
     return job
+
+
+def find(session: Session, job_id: int) -> Job | None:
+    """One job, or none."""
+    return session.get(Job, job_id)
 
 
 def attempts(session: Session, job_id: int) -> list[Attempt]:
@@ -316,7 +325,13 @@ def revive(session: Session, job_ids: Sequence[int], *, now: datetime, apart: ti
         rows = session.execute(
             update(Job)
             .where(col(Job.id).in_(some), col(Job.state).in_(["dead", "done"]))
-            .values(state="ready", due_at=due_at, finished_at=None, spared=col(Job.attempts))
+            .values(
+                state="ready",
+                due_at=due_at,
+                finished_at=None,
+                spared=col(Job.attempts),
+                signature=case((col(Job.state) == "dead", col(Job.signature)), else_=None),
+            )
             .returning(col(Job.id), col(Job.stage))
         ).all()
         hints += [Hint(row.id, row.stage) for row in rows if due_at <= now]

@@ -29,8 +29,10 @@ from tests.faults.world import world
 
 ONE_BY_ONE = ("kill", "smtp", "simulation", "sabotage")
 """With `all` these follow one another, and the mixed plan runs beside them."""
+MODES = ("distributed", "embedded")
+"""Of the recovery plan, one beside the other."""
 MOST_INCIDENTS = 128
-"""Of the mail server: each of the 32 kinds four times."""
+"""Of the mail server beside other plans: each of the 32 kinds four times."""
 _quiet = structlog.ReturnLoggerFactory()
 
 
@@ -60,8 +62,9 @@ def _mixed(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Rep
 
 
 def _smtp(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
+    wanted = options.faults if options.plan == "smtp" else min(options.faults, MOST_INCIDENTS)
     for ambiguity, share in (("hold", 0.75), ("resend", 0.25)):
-        faults = max(int(min(options.faults, MOST_INCIDENTS) * share), 32)
+        faults = max(int(wanted * share), 32)
         report = smtp.run(outside, faults=faults, seed=options.seed, ambiguity=ambiguity)
         yield f"{len(report.by_point)}/32 kinds of incident", report
 
@@ -80,8 +83,7 @@ def _simulation(_: Any, options: argparse.Namespace) -> Iterator[tuple[str, Repo
 
 
 def _recovery(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
-    for mode in ("distributed", "embedded"):
-        yield "", recovery.run(outside, mode=mode, times=options.times, seed=options.seed)
+    yield "", recovery.run(outside, mode=options.mode, times=options.times, seed=options.seed)
 
 
 def _sabotage(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
@@ -112,10 +114,9 @@ def _show(words: str, report: Report, say: Callable[[str], None]) -> None:
             f"doubled {found.doubled_papers}   deliveries {found.deliveries}, missing {found.missing}, "
             f"twice {found.doubled}, unknown {found.unknown} (window {report.window})"
         )
-    for kind, took in report.extra.get("recovery_s", {}).items():
-        say(
-            f"{'':24} well again {took['median']:6.1f} s (worst {took['worst']:6.1f} s of {took['times']}) after {kind}"
-        )
+    if "recovery_s" in report.extra:
+        for line in recovery.as_table(report.extra["recovery_s"]):
+            say(line)
     for words in report.violations[:10]:
         say(f"{'':24} VIOLATION {words}")
 
@@ -132,6 +133,8 @@ def seconds_in(text: str) -> float:
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
+Share = tuple[str, argparse.Namespace]
+"""A plan and what it is to be run with."""
 Done = tuple[list[Report], str]
 """What a plan reported; why it was not run, or nothing."""
 
@@ -177,6 +180,16 @@ def _beside(plan: str, options: argparse.Namespace) -> Iterator[Callable[[], Don
         process.join()
 
 
+def _shares(options: argparse.Namespace) -> tuple[list[Share], list[Share]]:
+    """What is run here, one after another, and what beside it."""
+    if options.plan == "all":
+        return [(plan, options) for plan in ONE_BY_ONE], [("mixed", options)]
+    if options.plan == "recovery":
+        first, second = ((options.plan, argparse.Namespace(**vars(options), mode=mode)) for mode in MODES)
+        return [first], [second]
+    return [(options.plan, options)], []
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the plans; 0 when nothing was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
@@ -194,11 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.soak:
         return soak.main(options.soak, say=_say, json_to=options.json)
     began = time.monotonic()
+    here, beside = _shares(options)
     with ExitStack() as stack:
-        beside = stack.enter_context(_beside("mixed", options)) if options.plan == "all" else None
-        done = [_one(plan, options) for plan in (ONE_BY_ONE if beside else (options.plan,))]
-        if beside:
-            done.append(beside())
+        waits = [stack.enter_context(_beside(*share)) for share in beside]
+        done = [_one(*share) for share in here] + [wait() for wait in waits]
     reports = [report for found, _ in done for report in found]
     missing = [reason for _, reason in done if reason]
     violations = [words for report in reports for words in report.violations]

@@ -63,6 +63,16 @@ class Redis:
             self._process.kill()
             self._process.wait()
 
+    def pause(self) -> None:
+        """SIGSTOP: it keeps its connections and answers nobody."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def flush(self) -> None:
         """FLUSHALL."""
         self._ask(b"FLUSHALL")

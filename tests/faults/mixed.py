@@ -14,7 +14,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,114 +31,36 @@ from services.storage import schema
 from tests.faults import backing
 from tests.faults.audit import Archive, Expected, audit
 from tests.faults.kill import Report
+from tests.faults.processes import Service, children_of
 
-ROOT = Path(__file__).parents[2]
 LEASE_S = 6
 CHILDREN = 3
 BUDGET = 500
 READERS = 4
 SETTLES_WITHIN_S = 120.0
-RARE = frozenset({"database locked 40 s"})
-"""Kinds that take so long that a short plan goes without."""
+RARE = frozenset({"database locked 40 s", "SIGSTOP"})
+"""Kinds in which all others wait so long that a short plan goes without: what it means to be stopped for longer than
+the lease, the kill plan tells."""
 
 DISTRIBUTED = {
-    "child kill -9": 54, "FLUSHALL": 14, "CLIENT KILL": 10, "beat kill -9": 4, "second beat": 3, "worker kill -9": 2,
-    "worker SIGTERM": 2, "redis kill -9": 3, "child SIGSTOP": 4, "PostgreSQL crash": 1, "upstream cut": 3,
+    "child kill -9": 50, "FLUSHALL": 14, "CLIENT KILL": 10, "beat kill -9": 4, "second beat": 3, "worker kill -9": 2,
+    "worker SIGTERM": 2, "redis kill -9": 3, "redis SIGSTOP": 1, "child SIGSTOP": 4, "PostgreSQL crash": 1,
+    "upstream cut": 3, "clock step": 3,
 }  # fmt: skip
 """Kinds of fault and how often each comes, in a hundred."""
 
 EMBEDDED = {
-    "kill -9": 44, "SIGTERM": 14, "SIGSTOP": 6, "database locked": 10, "database locked 40 s": 1, "disk full": 10,
-    "upstream cut": 15,
+    "kill -9": 40, "SIGTERM": 14, "SIGSTOP": 6, "database locked": 10, "database locked 40 s": 1, "disk full": 10,
+    "upstream cut": 12, "clock step": 7,
 }  # fmt: skip
+MOST_OFF_S = 3600.0
+"""A host's clock is never off by more."""
 DISK_MB = 64
 """The disk of the embedded service, where one can be mounted: filled up, it says so to whoever writes."""
 
 
 class NotUp(Exception):
     """The service did not start."""
-
-
-class Service:
-    """The processes of one installation."""
-
-    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
-        self._home = home
-        self._started: dict[str, tuple[str, ...]] = {}
-        self.restarted = 0
-        self._environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("BROADSHEET_")}, **environment,
-            "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
-        }  # fmt: skip
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.ending: list[subprocess.Popen[bytes]] = []
-
-    def start(self, name: str, *arguments: str) -> None:
-        """Start a command under a name, unless it runs."""
-        running = self.processes.get(name)
-        if running is not None and running.poll() is None:
-            return
-        self._started[name] = arguments
-        with (self._home / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "workers", *arguments], cwd=self._home, env=self._environment, stdout=log,
-                stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
-
-    def supervise(self) -> None:
-        """Start again what has ended by itself, as whoever runs services does: Celery's worker gives up when its
-        children are killed before they have said that they are there."""
-        for name, process in list(self.processes.items()):
-            if process.poll() is not None:
-                self.restarted += 1
-                self.start(name, *self._started[name])
-
-    def kill(self, name: str) -> None:
-        """kill -9 of a process alone: its children find out by themselves."""
-        process = self.processes.pop(name)
-        children = children_of(process.pid)
-        process.kill()
-        process.wait()
-        for child in children:  # children of a dead pool end by themselves; those that hang would be a finding
-            backing.wait(lambda child=child: not alive(child), 5)  # type: ignore[misc]
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-
-    def ask_to_end(self, name: str) -> subprocess.Popen[bytes]:
-        """SIGTERM; another may be started under that name at once."""
-        process = self.processes.pop(name)
-        process.terminate()
-        self.ending.append(process)
-        return process
-
-    def stop_all(self) -> None:
-        """End what runs."""
-        for process in (*self.processes.values(), *self.ending):
-            for number in (signal.SIGCONT, signal.SIGKILL):
-                with suppress(OSError):
-                    os.killpg(process.pid, number)
-            process.wait()
-        self.processes = {}
-
-
-def children_of(pid: int) -> list[int]:
-    """The live children of a process."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with suppress(OSError, IndexError, ValueError):
-                rest = (folder / "stat").read_text().rpartition(")")[2].split()
-                if int(rest[1]) == pid and rest[0] != "Z":
-                    found.append(int(folder.name))
-    return sorted(found)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there (and no zombie)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):
-        return False
 
 
 class Plan:
@@ -163,9 +84,18 @@ class Plan:
                 subscribe(rt, session, to=reader, budget=BUDGET, confirmed=True)
         rt.close()
 
+    def now(self) -> datetime:
+        """What time it is for the service: its database's. SQLite has its host's."""
+        clocks = self.service.clocks
+        return clocks["up"].now() if self.archive.is_sqlite and "up" in clocks else datetime.now(UTC)
+
+    def step_clock(self, host: str, chance: random.Random) -> None:
+        """Set the clock of a host; it may have been off before."""
+        self.service.clocks[host].step(chance.uniform(-MOST_OFF_S, MOST_OFF_S))
+
     def new_works(self) -> None:
         """Works are announced, and all feeds are due."""
-        self.announced += self.world.announce(datetime.now(UTC).date(), 4)
+        self.announced += self.world.announce(self.now().date(), 4)
         self._try("UPDATE feeds SET next_check_at = :now", now=self._moment())
 
     def new_day(self) -> None:
@@ -177,7 +107,7 @@ class Plan:
 
     def miss_no_repo(self) -> None:
         """Repositories whose host was cut off when they were asked for are due again, as they would be in an hour."""
-        long_ago = self._moment(datetime.now(UTC) - timedelta(hours=2))
+        long_ago = self._moment(self.now() - timedelta(hours=2))
         self._try("UPDATE repos SET next_check_at = :at WHERE state = 'new'", at=long_ago)
         self._try("UPDATE gates SET free_at = :at, failures = 0", at=long_ago)
         self._try("UPDATE slots SET next_at = :at WHERE name = 'repos'", at=long_ago)
@@ -222,6 +152,8 @@ class Plan:
                 self.put_off(0.2, look)
             elif process.poll() is None:
                 self.hung += 1
+                for pid in (process.pid, *children_of(process.pid)):
+                    os.kill(pid, signal.SIGUSR2)  # the log tells what they wait for
 
         self.put_off(0, look)
 
@@ -236,7 +168,7 @@ class Plan:
                 "AND kind <> 'housekeeping') "
                 "+ (SELECT count(*) FROM feeds WHERE next_check_at <= :now) "
                 "+ (SELECT count(*) FROM subscriptions WHERE next_edition_at <= :now)", now=self._moment(),
-                soon=self._moment(datetime.now(UTC) + timedelta(seconds=60)),
+                soon=self._moment(self.now() + timedelta(seconds=60)),
             )  # fmt: skip
         except DBAPIError:
             return False
@@ -244,7 +176,7 @@ class Plan:
     def _moment(self, at: datetime | None = None) -> str:
         """A time as the database keeps it: SQLite compares text, so it must be the very same."""
         offset = "" if self.archive.is_sqlite else "+00:00"
-        return f"{at or datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}{offset}"
+        return f"{at or self.now():%Y-%m-%d %H:%M:%S.%f}{offset}"
 
     def settle(self, within_s: float = SETTLES_WITHIN_S) -> float:
         """Wait until nothing is left to be done; returns the seconds, endless when it never was."""
@@ -333,6 +265,11 @@ class Distributed:
         elif kind == "redis kill -9":
             self._redis.kill()
             plan.put_off(self._chance.uniform(0, 2), self._redis.start)
+        elif kind == "redis SIGSTOP":
+            self._redis.pause()
+            plan.put_off(self._chance.uniform(1, 12), self._redis.go_on)
+        elif kind == "clock step":
+            plan.step_clock(self._chance.choice(("worker-1", "worker-2", "beat")), self._chance)
         elif kind == "PostgreSQL crash":
             self._postgres.crash()
             time.sleep(self._chance.random())
@@ -364,11 +301,13 @@ class Embedded:
 
     def ready(self) -> bool:
         """Whether it has said that it is up."""
-        return b"Broadsheet is up" in (self._plan.home / "up.log").read_bytes()
+        return self._plan.service.has_said("up", b"Broadsheet is up")
 
     def inject(self, kind: str) -> bool:
-        """Let it happen."""
+        """Let it happen; False when it is only just starting."""
         plan, service = self._plan, self._plan.service
+        if not self.ready():
+            return False
         if kind == "kill -9":
             service.kill("up")
             self.bring_up()
@@ -384,6 +323,8 @@ class Embedded:
             _wake(pid)
         elif kind.startswith("database locked"):
             self._lock(40 if "40" in kind else self._chance.uniform(1, 4))
+        elif kind == "clock step":
+            plan.step_clock("up", self._chance)
         elif kind == "disk full":
             self._fill(self._chance.uniform(1, 3))
         else:
@@ -484,8 +425,8 @@ def run(
 
 def _storm(plan: Plan, setup: Distributed | Embedded, chance: random.Random, faults: int, until: float) -> None:
     # Every kind once, and then as often as it is meant to come.
-    kinds, weights = list(setup.kinds), list(setup.kinds.values())
-    first = [kind for kind in kinds if faults >= 40 or kind not in RARE]
+    kinds = [kind for kind in setup.kinds if faults >= 40 or kind not in RARE]
+    weights, first = [setup.kinds[kind] for kind in kinds], list(kinds)
     chance.shuffle(first)
     next_works = 0.0
     while plan.report.faults < faults and time.monotonic() < until:
@@ -494,9 +435,10 @@ def _storm(plan: Plan, setup: Distributed | Embedded, chance: random.Random, fau
             plan.new_works()
             plan.new_day()
             next_works = time.monotonic() + chance.uniform(2.0, 4.0)
-        kind = first.pop() if first else chance.choices(kinds, weights)[0]
+        kind = first[-1] if first else chance.choices(kinds, weights)[0]
         if setup.inject(kind):
             _count(plan, kind)
+            del first[-1:]
         time.sleep(chance.uniform(0.02, 0.25))
 
 
@@ -506,6 +448,8 @@ def end(plan: Plan, setup: Distributed | Embedded, report: Report, ambiguity: st
         plan.look()
         time.sleep(0.1)
     setup.bring_up()
+    for clock in plan.service.clocks.values():
+        clock.step(MOST_OFF_S)  # what was put off by a clock that was ahead is due in the end
     plan.world.heal()
     plan.new_works()
     quiet = plan.settle()

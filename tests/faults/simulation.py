@@ -335,7 +335,7 @@ class Life:
             Expected(
                 announced=announced, repos=slugs, mails=self.post.mails, readers=self.readers, ambiguity=ambiguity,
                 unknown=(self.window, self.window) if hold else (0, 0),
-                doubled=(0, 0) if hold else (self.left, self.left),
+                doubled=(0, 0) if hold else (self.left, self.left), late=True,
             ),
         )  # fmt: skip
         for reader, (zone, at) in zip(self.readers, self.wishes, strict=True):

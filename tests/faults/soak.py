@@ -111,11 +111,12 @@ def _oldest(plan: mixed.Plan) -> float:
 
 
 def _figures(samples: Sequence[Sample], report: Report) -> dict[str, Any]:
-    warm = [s for s in samples if s.at_s >= samples[-1].at_s * WARM_UP]
+    end = samples[-1].at_s
+    warm = [s for s in samples if s.at_s >= end * WARM_UP]
     growth = slope([s.at_s / 3600 for s in warm], [s.memory_mb for s in warm])
     more = warm[-1].descriptors - warm[0].descriptors
     waits = sorted(s.oldest_s for s in samples)
-    long = samples[-1].at_s >= LONG_S  # of a few minutes no slope can be told
+    long = end >= LONG_S  # of a few minutes no slope can be told
     for wrong, words in (
         (long and growth > MOST_MB_AN_HOUR, f"memory grows by {growth:.0f} MB an hour"),
         (more > MOST_DESCRIPTORS, f"{more} descriptors more than after warming up"),
@@ -124,9 +125,10 @@ def _figures(samples: Sequence[Sample], report: Report) -> dict[str, Any]:
         if wrong:
             report.violations.append(words)
     return {
-        "seconds": round(samples[-1].at_s), "days": report.rounds, "memory_mb": round(warm[-1].memory_mb, 1),
+        "seconds": round(end), "days": report.rounds, "memory_mb": round(warm[-1].memory_mb, 1),
         "mb_per_hour": round(growth, 1), "descriptors": warm[-1].descriptors, "descriptors_more": more,
         "oldest_s": round(waits[-1], 1), "oldest_99_s": round(waits[int(len(waits) * 0.99)], 1),
+        "memory_mb_each_minute": [round(s.memory_mb, 1) for s in samples[:: max(int(60 * len(samples) / end), 1)]],
     }  # fmt: skip
 
 

@@ -149,7 +149,7 @@ def test_what_was_given_up_is_tried_again_first_counted_then_one_then_the_rest(s
     for n in range(3):
         bury(rt, f"daily-papers more {n}")
     (group,) = items(site.ask("GET", "/failures", token))
-    assert group["dead"] == 4
+    assert (group["dead"], group["trying"], group["solved"]) == (4, 0, 0)
     order = {"signature": group["signature"]}
     counted = site.ask("POST", "/failures/redrive", token, json=order).json()
     assert (len(counted["dead"]), counted["retried"]) == (4, [])
@@ -168,6 +168,8 @@ def test_what_was_given_up_is_tried_again_first_counted_then_one_then_the_rest(s
         claim = jobs.claim(session, now=rt.now(), lease=timedelta(minutes=5), job_id=one)
         assert claim is not None
         jobs.finish(session, claim, now=rt.now())
+    (group,) = items(site.ask("GET", "/failures", token))
+    assert (group["dead"], group["trying"], group["solved"]) == (3, 0, 1)
     assert len(site.ask("POST", "/failures/redrive", token, json=rest).json()["retried"]) == 3
     assert all_rows(rt, Job, state="dead") == []
 
@@ -236,8 +238,13 @@ def test_a_bundle_is_made_by_command_into_a_folder(broadsheet: Any, tmp_path: Pa
 
 
 def test_a_subscription_lives_its_life(site: Site, token: str) -> None:
-    wish = {"to": "grace@example.org", "query": "cat:cs.CL", "timezone": "Europe/Berlin", "at": "07:30"}
+    wish: dict[str, Any] = {"to": "grace@example.org", "query": "cat:cs.CL", "timezone": "Europe/Berlin", "at": "07:30"}
+    assert site.ask("POST", "/subscriptions", token, json={**wish, "ranking": "best"}).status_code == 422
+    plain = site.ask("POST", "/subscriptions", token, json=wish).json()
+    assert (plain["ranking"], plain["news_alone"]) == ("personal", False)
+    wish |= {"ranking": "newest", "news_alone": True}
     made = site.ask("POST", "/subscriptions", token, json=wish).json()
+    assert (made["id"], made["ranking"], made["news_alone"]) == (plain["id"], "newest", True)
     assert (made["state"], made["subscriber_state"], made["at"]) == ("active", "pending", "07:30")
     base = f"/subscriptions/{made['id']}"
     assert site.ask("POST", f"{base}/confirm", token).json()["subscriber_state"] == "active"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,11 +11,12 @@ from sqlalchemy import event, text
 
 from services.pipeline import drain
 from services.runtime import Runtime
+from services.storage import reports
 from services.storage.tables import Job
 from tests.conftest import MakeRuntime
 from tests.factories import all_rows
 
-DONE, WAITING = 40_000, 2_000
+DONE, WAITING = 10_000, 1_000
 
 FILL = """
     INSERT INTO jobs (kind, key, stage, payload, state, priority, due_at, attempts, spared, created_at, finished_at)
@@ -39,19 +42,26 @@ def full(make_runtime: MakeRuntime, database_url: str) -> Runtime:
     return rt
 
 
-def claim_statement(rt: Runtime, **choice: Any) -> tuple[str, Any]:
-    """What a claim asks of the database."""
+@contextmanager
+def asked_of(rt: Runtime, begins: str) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that begin so, with what was bound to them."""
     asked: list[tuple[str, Any]] = []
 
     def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, ____: bool) -> None:
-        if statement.startswith("UPDATE jobs"):
+        if statement.startswith(begins):
             asked.append((statement, parameters))
 
     event.listen(rt.engine, "before_cursor_execute", note)
     try:
-        assert drain.claim_next(rt, **choice) is not None
+        yield asked
     finally:
         event.remove(rt.engine, "before_cursor_execute", note)
+
+
+def claim_statement(rt: Runtime, **choice: Any) -> tuple[str, Any]:
+    """What a claim asks of the database."""
+    with asked_of(rt, "UPDATE jobs") as asked:
+        assert drain.claim_next(rt, **choice) is not None
     ((statement, parameters),) = asked  # one statement, whatever it finds
     return statement, parameters
 
@@ -80,6 +90,15 @@ def test_the_hinted_job_is_found_by_its_id(full: Runtime) -> None:
     words = "\n".join(steps)
     assert not any(costly in words + "\n" for costly in ("Seq Scan", "SCAN jobs\n")), words
     assert "PRIMARY KEY" in words or "jobs_pkey" in words or "pk_jobs" in words, words
+
+
+def test_failures_are_summed_up_without_a_look_at_what_went_well(full: Runtime) -> None:
+    with asked_of(full, "SELECT jobs.signature") as asked, full.reading() as session:
+        assert reports.failure_groups(session, since=full.now()) == []
+    ((statement, parameters),) = asked
+    words = "\n".join(plan(full, statement, parameters))
+    assert "ix_jobs_signature" in words, words
+    assert "Seq Scan" not in words, words
 
 
 def test_a_claim_reads_a_few_pages_of_a_long_table(full: Runtime) -> None:

@@ -39,7 +39,7 @@ PROMISED = {
     "feeds import-opml", "feeds export-opml", "papers list", "papers show", "papers search", "papers explain",
     "subscriptions add", "subscriptions list", "subscriptions show", "subscriptions pause", "subscriptions resume",
     "subscriptions remove", "editions preview", "editions send", "editions list", "deliveries list",
-    "deliveries resend", "runs list", "runs show", "runs retry",
+    "deliveries resend", "runs list", "runs show", "runs retry", "runs redrive",
 }  # fmt: skip
 
 

@@ -252,7 +252,13 @@ def test_run_once_ends_with_1_when_something_was_given_up(
     assert "404" in did["dead"][0]["error"]
     failed = online.json("runs", "list", "--failed")
     assert [(r["kind"], r["state"]) for r in failed] == [("fetch_feed", "dead")]
-    assert "404" in online("runs", "list", "--failed", code=0).out
+    said = online("runs", "list", "--failed", code=0).out
+    assert "404" in said
+    assert "Came right" in said
+    counted = {"cause": failed[0]["signature"], "step": "dry_run", "given_up": [failed[0]["id"]], "retried": []}
+    assert online.json("runs", "redrive", failed[0]["signature"]) == counted
+    assert "runs list" in online("runs", "redrive", "unheard of", code=1).err
+    assert online("runs", "redrive", failed[0]["signature"], "--one", "--force", code=2).err
     shown = online.json("runs", "show", failed[0]["id"])
     assert [t["outcome"] for t in shown["tries"]] == ["dead"]
     dry = online.json("runs", "retry", "--all-failed", "--dry-run")

@@ -12,6 +12,7 @@ from services.domain.jobs import NewJob
 from services.pipeline import drain
 from services.runtime import Runtime
 from services.storage import clock as clocks
+from services.storage import jobs
 from services.storage.clock import ASK_AGAIN_S, ASK_SOONER_S, DatabaseClock, host_time
 from tests.conftest import MakeRuntime
 from tests.servers import PostgresServer
@@ -45,8 +46,18 @@ def test_a_worker_whose_host_is_an_hour_off_neither_steals_nor_starves(
         assert drain.claim_next(wrong) is None
         with pytest.raises(RateLimited), wrong.gate("blog.example"):
             pytest.fail("the gate is closed")
-        with good.step(held):
-            pass
+        for rt, claim in ((good, held), (wrong, taken)):
+            with rt.step(claim):
+                pass
+
+        good.add_jobs([a_job("left", -HOUR / 2)])
+        left = drain.claim_next(good)
+        assert left is not None
+        with good.writing() as session:  # its worker is dead: by the database's clock the lease is over
+            jobs.expire_workers(session, now=good.now(), is_dead=lambda _: True)
+        again = drain.claim_next(wrong)
+        assert again is not None
+        assert (again.job_id, again.attempt) == (left.job_id, 2)
 
 
 def test_on_sqlite_the_host_is_the_databases_own(make_runtime: MakeRuntime) -> None:

@@ -176,12 +176,14 @@ def test_a_database_in_trouble_uses_up_a_jobs_tries_and_not_a_bugs_few(
 
     handler = replace(drain.HANDLERS["housekeeping"], run=locked, policy=RetryPolicy(attempts=5))
     monkeypatch.setattr(drain, "HANDLERS", {**drain.HANDLERS, "housekeeping": handler})
-    rt = make_runtime()
+    rt = make_runtime(retry_first_s=60)
     rt.add_jobs([NewJob(kind="housekeeping", key="locked")])
-    outcomes = []
+    outcomes, waits = [], []
     for _ in range(5):
         claim = drain.claim_next(rt)
         assert claim is not None
         outcomes.append(drain.run_job(rt, claim))
+        waits.append((all_rows(rt, Job)[0].due_at - rt.now()).total_seconds())
         clock.advance(hours=1)
     assert outcomes == ["retry"] * 4 + ["dead"]
+    assert waits[:4] == [5, 20, 80, 320]  # it is mostly back at once

@@ -403,6 +403,36 @@ def test_an_edition_that_is_too_old_expires(rt: Runtime, channel: ScriptedChanne
     assert channel.seen == []
 
 
+@pytest.mark.parametrize("composed", ["after", "before"])
+def test_what_expired_is_told_by_the_next_edition(
+    rt: Runtime, channel: ScriptedChannel, clock: Clock, composed: str
+) -> None:
+    subscription = planned(rt)
+    (edition,) = all_rows(rt, Edition)
+    told = {item.paper_id for item in all_rows(rt, EditionItem)}
+    clock.advance(hours=25)
+    next_day = schedule.edition_job(subscription.id or 0, "daily", "UTC", rt.now())
+    if composed == "before":  # the next edition is there already, without those papers, when the first expires
+        store(rt, [entry(90)], feed=a_feed(rt, "more"))
+        rt.add_jobs([next_day])
+        (job,) = all_rows(rt, Job, key=next_day.key)
+        claim = drain.claim_next(rt, job_id=job.id)
+        assert claim is not None
+        assert drain.run_job(rt, claim) == "done"
+        notified(rt)
+        clock.advance(hours=24)
+        next_day = schedule.edition_job(subscription.id or 0, "daily", "UTC", rt.now())
+    else:
+        notified(rt)
+    assert all_rows(rt, Edition, id=edition.id)[0].skipped == "expired"
+    assert send.resend(rt, edition.id or 0) == 0
+    rt.add_jobs([next_day])
+    notified(rt)
+    (newest,) = [row for row in all_rows(rt, Edition) if row.period == next_day.payload["period"]]
+    assert {item.paper_id for item in all_rows(rt, EditionItem, edition_id=newest.id)} == told
+    assert sorted(set(states(rt))) == ["accepted", "expired"]
+
+
 @pytest.mark.parametrize("state", ["unsubscribed", "suppressed"])
 def test_who_has_left_since_gets_nothing(rt: Runtime, channel: ScriptedChannel, state: str) -> None:
     subscription = planned(rt)

@@ -15,7 +15,7 @@ from services.domain.users import Actor
 from services.pipeline import drain, enrich, redrive, schedule
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
-from services.storage import feeds
+from services.storage import feeds, jobs, reports, runs
 from services.storage.tables import Delivery, Feed, Fetch, Job, Repo
 from services.upstreams import kinds
 from tests.conftest import MakeRuntime
@@ -255,3 +255,61 @@ def test_the_rest_of_a_group_goes_one_by_one_and_stops_where_the_cause_still_hol
     redrive.redrive(rt, ADMIN, signature, "rest", force=True)
     live(rt, clock, "enrich", hours=2)
     assert dead(rt) == left(rt) == []
+
+
+def test_failures_of_one_cause_are_told_together_and_whether_they_came_right(
+    rt: Runtime, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = clock.now()
+    mend = buried(rt, clock, ["k1", "k2", "k3"], monkeypatch)
+    rt.add_jobs([NewJob(kind="housekeeping", key="new")])
+    drain.run_until_idle(rt, stages=["enrich"], ticking=False)
+
+    def told() -> reports.FailureGroup:
+        with rt.reading() as session:
+            (group,) = reports.failure_groups(session, since=began)
+        return group
+
+    before = told()
+    assert (before.dead, before.trying, before.solved) == (3, 1, 0)
+    assert (before.kinds, before.sample) == ({"housekeeping"}, "ZeroDivisionError: poison")
+    mend(True)
+    redrive.redrive(rt, ADMIN, before.signature, "one")
+    live(rt, clock, "enrich", hours=2)
+    after = told()
+    assert (after.dead, after.trying, after.solved, after.open) == (2, 0, 2, 2)
+    assert after.first_at is not None
+    assert after.last_at is not None
+    assert after.first_at < after.last_at
+    assert all_rows(rt, Job, id=after.sample_id)[0].state == "dead"
+    redrive.redrive(rt, ADMIN, before.signature, "rest", force=True)
+    live(rt, clock, "enrich", hours=2)
+    assert (told().open, told().solved) == (0, 4)
+    clock.advance(days=2)
+    with rt.reading() as session:  # what came right is told of for a while only
+        assert reports.failure_groups(session, since=clock.now() - timedelta(days=1)) == []
+
+
+def test_a_run_whose_worker_died_is_told_of_as_such(rt: Runtime, clock: Clock) -> None:
+    rt.add_jobs([NewJob(kind="housekeeping", key="k")])
+    assert drain.claim_next(rt) is not None
+    clock.advance(seconds=rt.settings.lease_s + 1)
+    taken = drain.claim_next(rt)
+    assert taken is not None
+    with rt.step(taken):
+        pass
+    with rt.reading() as session:
+        (group,) = reports.failure_groups(session, since=clock.now() - timedelta(days=1))
+    assert (group.signature, group.solved, group.open) == (jobs.WORKER_LOST, 1, 0)
+
+
+def test_what_came_right_and_is_done_over_has_not_failed(rt: Runtime, clock: Clock) -> None:
+    rt.add_jobs([NewJob(kind="housekeeping", key="k")])
+    assert drain.claim_next(rt) is not None
+    clock.advance(seconds=rt.settings.lease_s + 1)
+    drain.run_until_idle(rt, stages=["enrich"], ticking=False)
+    (job,) = all_rows(rt, Job)
+    assert (job.state, job.signature) == ("done", jobs.WORKER_LOST)
+    redrive.retry(rt, ADMIN, job.id or 0)
+    with rt.reading() as session:
+        assert runs.list_runs(session, failed=True) == []
