@@ -22,12 +22,16 @@ from workers.commands import (
     papers,
     papers_pairs,
     past,
+    personal,
+    plan,
     rules,
     runs,
+    secret_keys,
     service,
     subscriptions,
     tokens,
     users,
+    zotero,
 )
 from workers.commands.faults import CONTENT, OPERATING, READERS, RUNNING, Commands
 from workers.commands.options import epilog
@@ -100,6 +104,7 @@ feeds.app.command("import-opml", epilog=feeds_opml.IMPORT_EPILOG)(feeds_opml.imp
 feeds.app.command("export-opml", epilog=feeds_opml.EXPORT_EPILOG)(feeds_opml.export_opml)
 app.add_typer(feeds.app, name="feeds", rich_help_panel=CONTENT)
 papers.app.command("export", epilog=export.EPILOG)(export.export_papers)
+papers.app.command("zotero", epilog=zotero.EPILOG)(zotero.send_papers)
 papers.app.command("duplicates", epilog=papers_pairs.DUPLICATES_EPILOG)(papers_pairs.list_duplicates)
 papers.app.command("merges", epilog=papers_pairs.MERGES_EPILOG)(papers_pairs.list_merges)
 papers.app.command("unmerge", epilog=papers_pairs.UNMERGE_EPILOG)(papers_pairs.unmerge_papers)
@@ -110,6 +115,8 @@ app.command("backfill", rich_help_panel=CONTENT, epilog=past.BACKFILL_EPILOG)(pa
 app.command("replay", rich_help_panel=CONTENT, epilog=past.REPLAY_EPILOG)(past.replay)
 
 subscriptions.app.command("preview", epilog=rules.EPILOG)(rules.preview)
+subscriptions.app.command("export", epilog=personal.EXPORT_EPILOG)(personal.export_person)
+subscriptions.app.command("wipe", epilog=personal.WIPE_EPILOG)(personal.wipe_person)
 app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=READERS)
 app.add_typer(editions.app, name="editions", rich_help_panel=READERS)
 deliveries.app.command("bounce", epilog=bounces.EPILOG.replace("bounces read", "deliveries bounce"))(bounces.bounce)
@@ -121,10 +128,12 @@ app.command("doctor", rich_help_panel=OPERATING, epilog=doctor.EPILOG)(doctor.do
 app.add_typer(runs.app, name="runs", rich_help_panel=OPERATING)
 app.add_typer(users.app, name="users", rich_help_panel=OPERATING)
 app.add_typer(tokens.app, name="tokens", rich_help_panel=OPERATING)
+app.add_typer(secret_keys.app, name="secrets", rich_help_panel=OPERATING)
 app.command("audit", rich_help_panel=OPERATING, epilog=tokens.AUDIT_EPILOG)(tokens.audit)
 app.command("migrate", rich_help_panel=OPERATING, epilog=database.EPILOGS["migrate"])(database.migrate)
 app.command("backup", rich_help_panel=OPERATING, epilog=database.EPILOGS["backup"])(database.backup)
 app.command("restore", rich_help_panel=OPERATING, epilog=database.EPILOGS["restore"])(database.restore)
+app.command("plan", rich_help_panel=OPERATING, epilog=plan.EPILOG)(plan.plan)
 app.command("settings", rich_help_panel=OPERATING, epilog=doctor.SETTINGS_EPILOG)(doctor.settings)
 
 

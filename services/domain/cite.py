@@ -10,9 +10,9 @@ import unicodedata
 from datetime import date
 from typing import Any
 
-from services.domain.identifiers import paper_url
+from services.domain.identifiers import paper_url, pdf_url
 from services.domain.papers import PaperFacts
-from services.domain.text import clean, latex_to_text
+from services.domain.text import clean, latex_to_text, safe_url
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
@@ -116,6 +116,20 @@ def csl(paper: PaperFacts, *, key: str | None = None) -> dict[str, Any]:
         "version": str(paper.version) if paper.version else None,
     }  # fmt: skip
     return item | {name: value for name, value in optional.items() if value}
+
+
+def citation_tags(paper: PaperFacts) -> list[tuple[str, str]]:
+    """What a page says of its paper in `<meta>` (Highwire's names, as Google Scholar and reference managers read)."""
+    known, day = _known(paper), _day(paper)
+    tags = [("citation_title", _plain_text(paper.title))]
+    tags += [("citation_author", _plain_text(author.name, 300)) for author in paper.authors]
+    tags += [
+        ("citation_publication_date", f"{day:%Y/%m/%d}" if day else ""),
+        ("citation_journal_title", _plain_text(paper.journal_ref or "")),
+        ("citation_doi", _plain_text(known.get("doi", ""))), ("citation_arxiv_id", _plain_text(known.get("arxiv", ""))),
+        ("citation_pdf_url", safe_url(pdf_url(paper.key) or "") or ""),
+    ]  # fmt: skip
+    return [(name, content) for name, content in tags if content]
 
 
 def split_name(name: str) -> tuple[str, str]:

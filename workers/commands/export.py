@@ -49,8 +49,8 @@ def export_papers(
     from services.domain.queries import parse_query
     from services.storage import search
 
-    wanted = parse_query(query)
     with opened() as rt, rt.reading() as session:
+        wanted = parse_query(query, rt.now().date())
         found = islice(search.find_papers(session, wanted, now=rt.now(), since=since, until=until), limit)
         number = 0
 

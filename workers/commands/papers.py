@@ -109,8 +109,8 @@ def _list(
 
     if since and until and until < since:
         raise typer.BadParameter(f"{until} is before {since}", param_hint="--until")
-    wanted_by = parse_query(query)  # before a first word is printed
     with opened(sync=bool(feeds)) as rt:
+        wanted_by = parse_query(query, rt.now().date())
         with rt.reading() as session:
             for name in feeds:
                 feed_rows.get(session, name)
@@ -311,7 +311,8 @@ def _show_lineage(told: Lineage) -> None:
             [(s.source, when(s.said_at), ", ".join(s.fields)) for s in told.statements],
         )
     for merge in told.merges:
-        say(f"Merged with {merge.key} on {when(merge.merged_at)}: {merge.reason}")
+        other = f" with {merge.key}" if merge.key != told.paper.key else ""  # the name of the one may go to the other
+        say(f"Merged{other} on {when(merge.merged_at)}: {merge.reason}")
     if not told.verdicts:
         say("No subscriptions yet. Add one: broadsheet subscriptions add --to you@example.org")
     for v in told.verdicts:
