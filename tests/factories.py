@@ -13,6 +13,8 @@ from sqlmodel import Session, SQLModel
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
 from services.domain.papers import AuthorData, PaperData
+from services.domain.queries import Query
+from services.domain.queries import parse_query as parse_query_on
 from services.pipeline import notify
 from services.pipeline.send import send_job
 from services.pipeline.subscribe import subscribe
@@ -44,6 +46,11 @@ def entry(number: int = 1, **changes: Any) -> PaperData:
     return PaperData(**{**values, **changes})
 
 
+def parse_query(text: str, today: date = DAY) -> Query:
+    """A query as it is read on the day everything in the tests happens."""
+    return parse_query_on(text, today)
+
+
 def code(slug: str, evidence: str = "hf") -> LinkData:
     """A link to a repository on GitHub."""
     return LinkData(url=f"https://github.com/{slug}", kind="code", slug=slug, evidence=evidence)
@@ -62,6 +69,7 @@ class FeedSpec:
     fresh_minutes: int | None = None
     history_days: int = 3
     paused: bool = False
+    mute_alerts: bool | None = None
     params: Mapping[str, str] = field(default_factory=dict)
 
 

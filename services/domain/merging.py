@@ -11,9 +11,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
+
+import msgspec
 
 from services.domain.authors import parse_name
 from services.domain.papers import PaperData
@@ -46,6 +48,8 @@ FIELDS = (
 )  # fmt: skip
 """What a paper's row takes from its statements."""
 
+_UNKNOWN: Mapping[str, Any] = dict.fromkeys(FIELDS)
+
 _MEANINGFUL = (
     "title", "abstract", "authors", "organization", "published_at", "version", "categories", "comment",
     "journal_ref", "withdrawn",
@@ -66,6 +70,8 @@ class StatementData:
     as_of: str
     content_hash: str
     data: Mapping[str, Any]
+    first_on: date
+    """The first day on which the source listed the paper; where it names none, its publication, else when it came."""
 
 
 def state(paper: PaperData, *, source: str, fallback_day: date, read_on: date | None = None) -> StatementData:
@@ -92,7 +98,22 @@ def state(paper: PaperData, *, source: str, fallback_day: date, read_on: date | 
     return StatementData(
         source=source, as_of=f"{paper.version or 0:04d} {day}{read}", data=data,
         content_hash=fingerprint({**data, "links": links} if links else data),
+        first_on=paper.announced_on or (paper.published_at.date() if paper.published_at else fallback_day),
     )  # fmt: skip
+
+
+BY_TITLE = ":title"
+"""Ends the name of a source where it speaks of a paper known to it by the title alone: such words are held apart from
+those of entries that carry an identifier, so that they can go to another paper when the title turns out to be its."""
+
+
+def together(new: StatementData, old: StatementData | None) -> StatementData:
+    """What a source says, of two things it said: the words that count, since the first day of both."""
+    if old is None:
+        return new
+    kept = new if supersedes(new, old) else old
+    first_on = min(new.first_on, old.first_on)
+    return kept if kept.first_on == first_on else replace(kept, first_on=first_on)
 
 
 def supersedes(new: StatementData, old: StatementData) -> bool:
@@ -119,21 +140,20 @@ def compose(statements: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     is taken from whoever knows it (`with_details`); a paper is withdrawn as soon as any source says so; the first
     publication is the earliest day stated by a source of the best rank.
     """
-    ranked = sorted(statements, key=_rank)
-    facts: dict[str, Any] = {}
-    for name in FIELDS:
-        order = PREFERRED.get(name)
-        sources: Iterable[str] = (
-            sorted(ranked, key=lambda s: (order.index(_family(s)) if _family(s) in order else len(order), _rank(s)))
-            if order
-            else ranked
-        )
-        facts[name] = next((statements[s][name] for s in sources if name in statements[s]), None)
+    ranked = sorted(statements, key=_rank) if len(statements) > 1 else list(statements)
+    facts: dict[str, Any] = dict(_UNKNOWN)
+    for source in reversed(ranked):
+        facts |= statements[source]
+    if len(ranked) > 1:
+        for name, order in PREFERRED.items():
+            sources = sorted(ranked, key=lambda s: order.index(_family(s)) if _family(s) in order else len(order))
+            facts[name] = next((statements[s][name] for s in sources if name in statements[s]), None)
     facts["withdrawn"] = any(statements[s].get("withdrawn") for s in ranked)
     if facts["authors"]:
         facts["authors_count"] = len(facts["authors"])
         others = [statements[s]["authors"] for s in ranked if "authors" in statements[s]]
-        facts["authors"] = with_details(facts["authors"], [said for said in others if said is not facts["authors"]])
+        if len(others) > 1:
+            facts["authors"] = with_details(facts["authors"], [said for said in others if said is not facts["authors"]])
     for name in ("authors", "categories", "ai_keywords"):
         facts[name] = facts[name] or []
     for name in _TIMES:
@@ -177,23 +197,22 @@ def _goes_with(mine: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
 
 def meaning(facts: Mapping[str, Any]) -> str:
     """Content hash of the fields whose change is news."""
-    names = [author["name"] for author in facts.get("authors") or ()]
-    return fingerprint({name: names if name == "authors" else facts.get(name) for name in _MEANINGFUL})
+    published = facts.get("published_at")
+    said = {name: facts.get(name) for name in _MEANINGFUL}
+    said["authors"] = [author["name"] for author in facts.get("authors") or ()]
+    return fingerprint(said | {"published_at": published.isoformat() if published else None})
 
 
 def fingerprint(data: Mapping[str, Any]) -> str:
     """A short stable hash of JSON-able data."""
-    return hashlib.blake2b(_ENCODER.encode(data).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    try:
+        written = _ENCODER.encode(data)
+    except UnicodeEncodeError:  # half a surrogate pair is no UTF-8, but text that can be told apart
+        written = json.dumps(data, sort_keys=True, default=str).encode()
+    return hashlib.blake2b(written, digest_size=16).hexdigest()
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    raise TypeError(f"cannot fingerprint {type(value).__name__}")
-
-
-# Made once: `json.dumps` with settings of one's own makes a new one at each call.
-_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=_plain, separators=(",", ":"))
+_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 def _family(source: str) -> str:

@@ -1,8 +1,8 @@
 """Identity: which entries of a page and which rows are one paper.
 
-Entries are joined by shared identifiers, whoever brings them; by their titles only where one side has nothing
-stronger. Which row an entry comes to does not depend on the order of arrival: every title a paper ever bore is
-kept (`titles`), so a listing without identifiers finds it under any of them.
+Entries are joined by shared identifiers, whoever brings them. Those that carry none are known by their title, and
+go where `storage.title_entries` says: every title a paper ever bore is kept (`titles`), so a listing without
+identifiers finds it under any of them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
-from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +18,7 @@ from sqlmodel import Session, col, select
 from services.domain import merging
 from services.domain.identifiers import Identifier as Ident
 from services.domain.identifiers import canonical_key, title_fingerprint
+from services.domain.merging import StatementData
 from services.domain.nearness import near_keys
 from services.domain.papers import PaperData
 from services.storage.sql import chunks, insert_ignore
@@ -33,27 +32,13 @@ class Group:
     entries: list[PaperData] = field(default_factory=list)
     paper_ids: list[int] = field(default_factory=list)
     folded: bool = False
+    was: Mapping[str, StatementData] = field(default_factory=dict)
+    """What was said of the row of the best key before it was folded with others."""
 
     @property
     def paper_id(self) -> int:
         """The row that is, or will be, this paper's."""
         return self.paper_ids[0]
-
-
-@dataclass(frozen=True, slots=True)
-class _Bearer:
-    """An entry or row that bears a title: `node` in the forest, how it is known, when it was published."""
-
-    node: Any
-    key: str
-    year: int | None
-
-    @property
-    def weak(self) -> bool:
-        return self.key.startswith("title:")
-
-    def may_be(self, other: _Bearer) -> bool:
-        return self.year is None or other.year is None or abs(self.year - other.year) <= 1
 
 
 def named(entry: PaperData) -> PaperData:
@@ -88,14 +73,13 @@ class _Forest:
 
 def group(session: Session, entries: Sequence[PaperData]) -> list[Group]:
     """Entries (each with an identifier, see `named`) joined with each other and with rows, in the page's order."""
-    rows = _find_identifiers(session, {i for entry in entries for i in entry.identifiers})
+    rows = find_identifiers(session, {i for entry in entries for i in entry.identifiers})
     forest = _Forest()
     for number, entry in enumerate(entries):
         for identifier in entry.identifiers:
             forest.join(("id", identifier), number)
             if identifier in rows:
                 forest.join(("row", rows[identifier]), number)
-    _join_by_title(session, entries, rows, forest)
     groups: dict[Any, Group] = {}
     for number, entry in enumerate(entries):
         groups.setdefault(forest.root(number), Group()).entries.append(entry)
@@ -106,46 +90,6 @@ def group(session: Session, entries: Sequence[PaperData]) -> list[Group]:
         one.paper_ids.sort()  # the oldest row is the one kept
     _keep_apart(session, groups.values())
     return list(groups.values())
-
-
-def _join_by_title(session: Session, entries: Sequence[PaperData], rows: Mapping[Ident, int], forest: _Forest) -> None:
-    """Join what bears one title where nothing stronger is known of one of the two.
-
-    The weak ones of a title are joined with each other, then with one strong paper: of several the least key, so
-    that two papers of one name do not become one because a listing names neither.
-    """
-    prints = [title_fingerprint(entry.title) for entry in entries]
-    wanted: dict[str, set[int]] = defaultdict(set)
-    for entry, fingerprint in zip(entries, prints, strict=True):
-        if fingerprint:
-            wanted[fingerprint] |= {rows[i] for i in entry.identifiers if i in rows}
-    known_rows = _find_titles(session, wanted)
-    bearers: dict[str, list[_Bearer]] = defaultdict(list)
-    for number, (entry, fingerprint) in enumerate(zip(entries, prints, strict=True)):
-        if not fingerprint:
-            continue
-        key = str(canonical_key(entry.identifiers))
-        if key.startswith("title:") and any(i in rows for i in entry.identifiers):
-            continue  # that name has its row already
-        year = entry.published_at.year if entry.published_at else None
-        bearers[fingerprint].append(_Bearer(number, key, year))
-    for fingerprint, found in known_rows.items():
-        bearers[fingerprint] += [
-            _Bearer(("row", row.id), row.key, row.published_at.year if row.published_at else None) for row in found
-        ]
-    for same in bearers.values():
-        weak = [one for one in same if one.weak]
-        if not weak or len(same) < 2:
-            continue
-        strong = sorted((one for one in same if not one.weak), key=lambda one: one.key)
-        weak.sort(key=lambda one: (one.year or 0, one.key))
-        for one, other in pairwise(weak):
-            if one.may_be(other):
-                forest.join(other.node, one.node)
-        for one in weak:
-            home = next((paper for paper in strong if paper.may_be(one)), None)
-            if home is not None:
-                forest.join(one.node, home.node)
 
 
 def _keep_apart(session: Session, groups: Iterable[Group]) -> None:
@@ -170,7 +114,8 @@ def _keep_apart(session: Session, groups: Iterable[Group]) -> None:
         one.paper_ids = sorted(i for i in one.paper_ids if i == kept or frozenset((i, kept)) not in apart)
 
 
-def _find_identifiers(session: Session, wanted: Iterable[Ident]) -> dict[Ident, int]:
+def find_identifiers(session: Session, wanted: Iterable[Ident]) -> dict[Ident, int]:
+    """The rows of those that are known."""
     by_scheme: dict[str, list[str]] = defaultdict(list)
     for identifier in wanted:
         by_scheme[identifier.scheme].append(identifier.value)
@@ -183,27 +128,6 @@ def _find_identifiers(session: Session, wanted: Iterable[Ident]) -> dict[Ident, 
                 )
             ):
                 found[Ident(scheme, value)] = paper_id
-    return found
-
-
-def _find_titles(session: Session, wanted: Mapping[str, set[int]]) -> dict[str, list[Any]]:
-    """Rows by the fingerprint of a title they bear or bore, but for those known to bear it (the values)."""
-    bearing: dict[int, set[str]] = defaultdict(set)
-    for part in chunks(sorted(wanted)):
-        for fingerprint, paper_id in session.execute(
-            sa.select(col(Title.title_key), col(Title.paper_id)).where(col(Title.title_key).in_(part))
-        ):
-            if paper_id not in wanted[fingerprint]:
-                bearing[paper_id].add(fingerprint)
-    found: dict[str, list[Any]] = defaultdict(list)
-    for ids in chunks(sorted(bearing)):
-        for row in session.execute(
-            sa.select(col(Paper.id), col(Paper.key), col(Paper.published_at))
-            .where(col(Paper.id).in_(ids))
-            .order_by(col(Paper.id))
-        ):
-            for fingerprint in bearing[row.id]:
-                found[fingerprint].append(row)
     return found
 
 
@@ -237,8 +161,3 @@ def write_titles(session: Session, groups: Sequence[Group]) -> list[Any]:
 def stronger(one: str, other: str) -> str:
     """Of two keys the one a paper is known by."""
     return one if one == other else str(canonical_key([Ident(*one.split(":", 1)), Ident(*other.split(":", 1))]))
-
-
-def first_day(entries: Iterable[PaperData], day: date) -> date:
-    """The first day on which these entries list their paper; one that names none: its publication, else `day`."""
-    return min(entry.announced_on or (entry.published_at.date() if entry.published_at else day) for entry in entries)

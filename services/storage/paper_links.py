@@ -20,7 +20,9 @@ from services.storage.identity import Group
 from services.storage.sql import chunks, upsert
 from services.storage.tables import Identifier, Link, Paper
 
-_COMPARED: tuple[Any, ...] = (Link.paper_id, Link.url_key, Link.evidence, Link.kind, Link.url)
+_COMPARED: tuple[Any, ...] = (Link.paper_id, Link.url_key, Link.evidence, Link.kind, Link.url, Link.by_title)
+
+_REWRITTEN = ("url", "kind", "slug", "evidence", "repo_id", "by_title")
 
 
 class _AnyLink(Protocol):
@@ -35,12 +37,12 @@ class _AnyLink(Protocol):
 
 
 def write_links(
-    session: Session, groups: Sequence[Group], *, known: Collection[int], now: datetime
+    session: Session, groups: Sequence[Group], *, known: Collection[int], by_title: bool, now: datetime
 ) -> tuple[list[int], list[tuple[int, EventData]]]:
     """Write the links of papers of which something new was said.
 
     Returns the repositories never asked for yet, and for papers known before (`known`, row ids) that had no code
-    the event that it appeared.
+    the event that it appeared. Links of entries known `by_title` never replace one that an identifier brought.
     """
     found: dict[tuple[int, str], LinkData] = {}
     for group in groups:
@@ -55,16 +57,17 @@ def write_links(
     for part in chunks(sorted({paper_id for paper_id, _ in found})):
         for row in session.execute(sa.select(*map(col, _COMPARED)).where(col(Link.paper_id).in_(part))):
             there[(row.paper_id, row.url_key)] = row
-    fresh = {key: link for key, link in found.items() if key not in there or better(link, there[key])}
+    fresh = {key: link for key, link in found.items() if key not in there or _replaces(link, by_title, there[key])}
     repo_ids, new_repo_ids = repo_rows.ensure(session, list(fresh.values()), now=now)
     rows = [
         {
             "paper_id": paper_id, "url": link.url, "url_key": url_key, "kind": link.kind, "slug": link.slug,
             "evidence": link.evidence, "repo_id": repo_ids.get(link.url.lower()), "found_at": now,
+            "by_title": by_title,
         }
         for (paper_id, url_key), link in fresh.items()
     ]  # fmt: skip
-    upsert(session, Link, rows, ["paper_id", "url_key"], update=["url", "kind", "slug", "evidence", "repo_id"])
+    upsert(session, Link, rows, ["paper_id", "url_key"], update=_REWRITTEN)
     had_code = {paper_id for (paper_id, _), row in there.items() if row.kind == "code"}
     appeared = [
         (paper_id, code_appeared(link))
@@ -151,6 +154,15 @@ def better(one: _AnyLink, other: _AnyLink) -> bool:
     """Whether `one` tells more of the same thing: by its evidence, then its kind, then (so that it does not matter
     which was read first) its spelling."""
     return _rank(one) < _rank(other)
+
+
+def _replaces(link: _AnyLink, by_title: bool, row: Any) -> bool:
+    return better(link, row) if by_title == row.by_title else row.by_title
+
+
+def better_row(one: Link, other: Link) -> bool:
+    """Of two rows for one thing whether `one` is to be kept: what an identifier brought, then the better evidence."""
+    return _replaces(one, one.by_title, other)
 
 
 def _rank(link: _AnyLink) -> tuple[int, int, str]:

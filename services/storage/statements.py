@@ -14,7 +14,7 @@ from services.domain.merging import StatementData
 from services.storage.sql import chunks
 from services.storage.tables import Statement
 
-STATEMENT_COLUMNS = ("as_of", "content_hash", "data", "said_at")
+STATEMENT_COLUMNS = ("as_of", "content_hash", "data", "first_on", "said_at")
 """What a new statement overwrites."""
 
 
@@ -29,10 +29,15 @@ def load_statements(session: Session, paper_ids: Sequence[int]) -> dict[int, dic
                 col(Statement.as_of),
                 col(Statement.content_hash),
                 col(Statement.data),
+                col(Statement.first_on),
             ).where(col(Statement.paper_id).in_(part))
         ):
             found[row.paper_id][row.source] = StatementData(
-                source=row.source, as_of=row.as_of, content_hash=row.content_hash, data=row.data
+                source=row.source,
+                as_of=row.as_of,
+                content_hash=row.content_hash,
+                data=row.data,
+                first_on=row.first_on,
             )
     return found
 
@@ -41,5 +46,5 @@ def statement_row(paper_id: int, words: StatementData, now: datetime) -> dict[st
     """A statement as a row to insert."""
     return {
         "paper_id": paper_id, "source": words.source, "as_of": words.as_of, "content_hash": words.content_hash,
-        "data": dict(words.data), "said_at": now,
+        "data": dict(words.data), "first_on": words.first_on, "said_at": now,
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
 
 import pytest
 import sqlalchemy as sa
@@ -145,12 +146,97 @@ def test_a_listing_finds_a_paper_under_a_title_it_bore_before(rt: Runtime) -> No
     assert len(all_rows(rt, Paper)) == 1
 
 
-def test_a_listing_joins_one_of_two_papers_of_one_name_and_not_both(rt: Runtime) -> None:
+LISTED = entry(7, identifiers=(), title=OTHER, upvotes=9, links=(code("osei/buoys"),))
+NAMELESS = "title:"
+
+
+def held(rt: Runtime) -> set[tuple[str, int | None, tuple[str, ...], int]]:
+    """Papers (a nameless one as `title:`) with upvotes, code and the number of listings."""
+    links, seen = all_rows(rt, Link), all_rows(rt, Sighting)
+    return {
+        (
+            NAMELESS if p.key.startswith(NAMELESS) else p.key, p.upvotes,
+            tuple(sorted(x.slug or "" for x in links if x.paper_id == p.id)), sum(s.paper_id == p.id for s in seen),
+        )
+        for p in all_rows(rt, Paper)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("order", list(permutations("lab")), ids="".join)
+def test_a_listing_that_may_mean_two_papers_joins_neither_whatever_came_first(
+    rt: Runtime, order: tuple[str, ...]
+) -> None:
+    api, page = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "page", "listing")
+    for what in (*order, *order):
+        match what:
+            case "l":
+                store(rt, [LISTED], feed=page)
+            case "a":
+                store(rt, [entry(1, title=OTHER)], feed=api)
+            case "b":
+                store(rt, [entry(2, title=OTHER)], feed=api)
+    assert held(rt) == {
+        (str(arxiv(1)), None, (), 1), (str(arxiv(2)), None, (), 1), (NAMELESS, 9, ("osei/buoys",), 1),
+    }  # fmt: skip
+    nameless = next(p.id for p in all_rows(rt, Paper) if p.key.startswith(NAMELESS))
+    asked = [{d.paper_id, d.other_id} for d in all_rows(rt, Duplicate) if d.state == "open"]
+    assert sum(nameless in pair for pair in asked) == 2, "a person is asked which of the two is meant"
+
+
+def test_a_listing_joins_two_papers_of_one_name_once_they_are_one(rt: Runtime) -> None:
+    api, page = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "page", "listing")
+    store(rt, [LISTED], feed=page)
+    store(rt, [entry(1, title=OTHER)], feed=api)
+    store(rt, [entry(2, title=OTHER)], feed=api)
+    store(rt, [entry(1, identifiers=(arxiv(1), arxiv(2)), title=OTHER, announced_on=date(2026, 11, 25))], feed=api)
+    assert held(rt) == {(str(arxiv(1)), 9, ("osei/buoys",), 3)}
+    with rt.writing() as session:
+        folding.unmerge(session, next(m.id for m in all_rows(rt, Merge) if m.merged_key == str(arxiv(2))), now=rt.now())
+    assert {row[:3] for row in held(rt)} == {
+        (str(arxiv(1)), None, ()), (str(arxiv(2)), None, ()), (NAMELESS, 9, ("osei/buoys",)),
+    }  # fmt: skip
+
+
+def test_a_preprint_is_meant_before_a_post_that_has_its_title(rt: Runtime) -> None:
+    api, page, blog = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "page", "listing"), add_feed(rt, "blog", "rss")
+    store(rt, [entry(3, identifiers=(Identifier("url", "https://lantern.example/7"),), title=OTHER)], feed=blog)
+    store(rt, [LISTED], feed=page)
+    assert {row[0] for row in held(rt)} == {"url:https://lantern.example/7"}
+    store(rt, [entry(1, title=OTHER)], feed=api)
+    assert {row[:3] for row in held(rt)} == {
+        (str(arxiv(1)), 9, ("osei/buoys",)), ("url:https://lantern.example/7", None, ()),
+    }  # fmt: skip
+
+
+def test_what_a_person_said_of_a_listing_is_not_decided_anew(rt: Runtime) -> None:
+    api, page = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "page", "listing")
+    store(rt, [LISTED], feed=page)
+    store(rt, [entry(1, title=OTHER), entry(2, title=OTHER)], feed=api)
+    (nameless,) = (p.key for p in all_rows(rt, Paper) if p.key.startswith(NAMELESS))
+    with rt.writing() as session:
+        folding.merge(session, nameless, str(arxiv(2)), now=rt.now())
+    store(rt, [replace(LISTED, upvotes=12)], feed=page)
+    store(rt, [entry(3, title=OTHER)], feed=api)
+    assert {row[:3] for row in held(rt)} == {
+        (str(arxiv(1)), None, ()), (str(arxiv(2)), 12, ("osei/buoys",)), (str(arxiv(3)), None, ()),
+    }  # fmt: skip
+
+
+def test_a_paper_that_its_listing_announced_is_not_new_when_the_api_brings_it(rt: Runtime) -> None:
     api, page = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "page", "listing")
     store(rt, [entry(1, identifiers=(), title=OTHER)], feed=page)
-    store(rt, [entry(1, title=OTHER), entry(2, title=OTHER)], feed=api)
-    assert {p.key for p in all_rows(rt, Paper)} == {str(arxiv(1)), str(arxiv(2))}
-    assert all_rows(rt, Merge) == []
+    (before,) = (p.id for p in all_rows(rt, Paper))
+    stored = store(rt, [entry(1, title=OTHER, links=(code("osei/buoys"),))], feed=api)
+    assert (stored.new, stored.merged, stored.paper_ids) == (0, 0, [before])
+    assert told(rt) == [("code_appeared", "osei/buoys")]
+
+
+def test_an_answer_that_folds_two_rows_tells_of_the_acceptance_it_brings(rt: Runtime) -> None:
+    api, doi = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "doi", "crossref")
+    store(rt, [entry(1)], feed=api)
+    store(rt, [entry(2, identifiers=(DOI,), title=OTHER)], feed=doi)
+    store(rt, [entry(1, identifiers=(arxiv(1), DOI), journal_ref="Tides 7 (2026)")], feed=doi)
+    assert told(rt) == [("accepted", "")]
 
 
 def test_a_key_grows_stronger_though_nothing_else_is_new(rt: Runtime) -> None:
