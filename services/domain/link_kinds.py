@@ -55,15 +55,17 @@ def classify(url: str) -> Classified | None:
         return rule(host, segments, parts)
     if host in _DOI_HOSTS:
         return _doi(address)
-    if paper_named_by(parts) is not None:
-        return None
     kind = _kind_of_host(host)
+    if kind not in _NO_PAPERS and paper_named_by(parts) is not None:
+        return None
     if kind == "project" and parts.path.lower().endswith(".pdf"):
         kind = "other"  # a poster, proceedings
     if kind:
         return Classified(_https(parts) if kind in ("project", "demo", "video") else address, kind)
     if _FORGEJO_HOST.fullmatch(host):
         return _two_level(host, segments, parts)
+    if _GITHUB_OF_ONES_OWN.fullmatch(host) and segments:
+        return _owner_and_name(host, segments[0], segments[1] if len(segments) > 1 else "")
     if _GITLAB_HOST.fullmatch(host):
         return _gitlab(host, segments, parts)
     if re.search(r"\.(?:mp4|webm|mov|avi)$", parts.path, re.I):
@@ -78,6 +80,10 @@ _HOST = re.compile(r"(?:[^.]+\.)+(?:[a-z]{2,}|xn--[a-z0-9-]+)|\d{1,3}(?:\.\d{1,3
 @lru_cache(maxsize=4_096)
 def _kind_of_host(host: str) -> str:
     return next((kind for pattern, kind in _KIND_BY_HOST if pattern.fullmatch(host)), "")
+
+
+_NO_PAPERS = frozenset({"project", "video", "demo"})
+"""Kinds of hosts whose addresses spell out no paper's identifier."""
 
 
 def _https(parts: SplitResult) -> str:
@@ -155,6 +161,8 @@ def _raw_github(_host: str, segments: list[str], parts: SplitResult) -> Classifi
 
 
 _FORGEJO_HOST = re.compile(r"(?:forgejo|gitea|codeberg)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*")
+_GITHUB_OF_ONES_OWN = re.compile(r"github\.(?:[a-z0-9-]+\.)+[a-z]{2,}")
+"""`github.cs.example.edu`: GitHub Enterprise of a university or company."""
 _GITLAB_HOST = re.compile(r"gitlab\.com|(?:git|gitlab)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _INSIDE_A_PROJECT = re.compile(r"-|tree|blob|raw|issues|merge_requests|wikis|commits?|tags|releases")
 _INSIDE_A_FORGEJO = re.compile(r"branch|commit|tag")

@@ -32,12 +32,16 @@ _THE_PAPER = re.compile(
 """Words for the paper itself in another place."""
 
 _VENUE_PAGE = re.compile(
-    r"\b(?:conference|workshop|symposium|journal|challenge)(?:'s)?\s+(?:web)?(?:site|page)\b", re.I
+    r"\b(?:conference|workshop|symposium|journal|challenge)(?:'s)?\s+(?:web)?(?:site|page)\b"
+    r"|\b(?-i:[A-Z]{3,})[\w-]*\s?(?:20|')\d\d\s+(?:web)?(?:site|page)\b",
+    re.I,
 )
 _EVENT_IN_BRACKETS = re.compile(
     r"\b(?:challenge|competition|(?:workshop|conference|symposium)(?: (?:on|of|for) [\w\s-]{3,60})?"
     r"|(?:annals|journal) of [\w\s]{3,30})\W{0,3}[(\[{]\s*$"
-    r"|\b(?:challenge|competition|workshop) (?:@|at) [\w' ]{3,20}\s$",
+    r"|\b(?:challenge|competition|workshop) (?:@|at) [\w' ]{3,20}\s$"
+    # "The videos are presented at …" is no event.
+    r"|\baccepted (?:at|to|by|in)\s+$|(?:^|[.,;(]\s*)presented (?:at|in)\s+$",
     re.I,
 )
 _NAMED_IN_PASSING = re.compile(r"\(\s*$")
@@ -120,7 +124,8 @@ def kind_by_words(before: str, url: str, default: str, *, looks_back: bool = Fal
 
 
 def names_an_event(before: str) -> bool:
-    """Whether the address in brackets after `before` is that of a workshop, a challenge, a journal just named."""
+    """Whether the address after `before` is that of a workshop, a challenge, a journal: in brackets after its name, or
+    where the paper was accepted."""
     return _EVENT_IN_BRACKETS.search(before) is not None
 
 

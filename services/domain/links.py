@@ -140,11 +140,10 @@ def _link(classified: Classified, kind: str, evidence: str) -> LinkData:
 _PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~/-]*)?")
 """An address without anything that would have to be mended."""
 
-_TRACES = (
-    "http", "www.", "github", "huggingface", ".com", ".org", ".io", ".net", ".ai", ".app", ".dev", ".edu", ".co/",
-    ".be/", ".ly/", ".cn/", ".gl", ".science/", "zenodo.", "figshare.", ".de", ".ch", ".uk", ".fr", ".eu", ".nl", ".it",
-    ".jp", ".kr", ".ca", ".se",
-)  # fmt: skip
+_TRACES = ("http", "www.", "github", "huggingface", "zenodo.", "figshare.")
+_DOMAIN_TRACE = re.compile(
+    r"\.(?:com|org|io|net|ai|app|dev|edu|info|co/|be/|ly/|cn/|gl|science/|de|ch|uk|fr|eu|nl|it|jp|kr|ca|se)"
+)
 """What every address leaves in a text, as `_ADDRESS` and `_prepare` read it: one of these, in lower case."""
 
 
@@ -159,6 +158,8 @@ def _from_first_trace(text: str) -> str:
     """
     lower = text.lower()
     places = [at for trace in _TRACES if (at := lower.find(trace)) >= 0]
+    if domain := _DOMAIN_TRACE.search(lower):
+        places.append(domain.start())
     if not places:
         return ""
     if len(lower) != len(text):
@@ -203,13 +204,16 @@ _ADDRESS = re.compile(
     r"|(?:page|website|site)(?:\s+is(?:\s+at)?|\s+at|:)|downloads?:|visit"
     r"|(?:publish|releas|open-?sourc|shar|host)\w*\b[^.;]{0,100}\b(?:codes?|data|datasets?|models?|weights)\s+(?:at|on|via))\s*"
     r"(?<=[\s(])"
-    rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w))"
+    rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu|info)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w))"
     # Under a country, `ours.de` may be anything, `ours.uni.de` and `ours.de/data` are addresses.
-    rf"|(?:[a-z0-9-]+\.)+{_COUNTRY}/{_PATH}{{1,2000}}|(?:[a-z0-9-]+\.){{2,}}{_COUNTRY}(?![\w.-]*\w))",
+    rf"|(?:[a-z0-9-]+\.)+{_COUNTRY}/{_PATH}{{1,2000}}|(?:[a-z0-9-]+\.){{2,}}{_COUNTRY}(?![\w.-]*\w))"
+    # "Launched in 2024, ours.org platform addresses …": what a sentence is about. "on the theirs.com platform" is not.
+    r"|(?:^|(?<=[.,;:]\s))(?P<subject>(?:[a-z0-9-]+\.)+(?:org|io|net|ai|app|dev|edu|info))"
+    r"(?=\s(?:platform|website|portal)\b)",
     re.I,
 )
 _MAYBE = re.compile(
-    r"https?\s*:|www\.|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|cn|be|ly|gle?|science)(?![a-z])"
+    r"https?\s*:|www\.|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|info|cn|be|ly|gle?|science)(?![a-z])"
     rf"|\.{_COUNTRY}(?![a-z])"
     r"|hub(?:/|:\s?|\s-\s)[\w-]+/|10\.(?:5281/zenodo|6084/m9\.figshare)\.\d",
     re.I,

@@ -25,11 +25,6 @@ BROKEN_AT_SOURCE = {"2507.00877", "2504.14221", "2504.04732"}
 characters no repository's can have: what is found ends there. They are counted and printed, but no rule can make them
 whole, so the targets leave them out."""
 
-KNOWN_MISSES = {
-    "2510.27407": "`ours.org platform addresses …`: a bare domain nothing promises is also how companies are named",
-}
-"""What a reader sees and we do not, with the reason. They count as missed; anything else missed fails the test."""
-
 PRECISION, RECALL = 0.995, 0.99
 """Of every kind alone."""
 
@@ -92,12 +87,12 @@ def test_links_are_found_as_a_reader_finds_them() -> None:
             missed.update(kind for kind, _ in expected - found)
         said += [f"{name}: found {thing}, which is not there" for thing in sorted(found - expected)]
         said += [f"{name}: missed {thing}" for thing in sorted(expected - found)]
-    missed_in = {line.partition(":")[0] for line in said if ": missed" in line} - BROKEN_AT_SOURCE
+    missed_in = {line.partition(":")[0] for line in said if ": missed" in line}
     for kind in sorted(right | wrong | missed):
         got, lost, extra = right[kind], missed[kind], wrong[kind]
         print(f"{kind:13} right {got:4}  wrong {extra}  missed {lost}")
         assert got / (got + extra) >= PRECISION, "\n".join(said)
         assert got / (got + lost) >= RECALL, "\n".join(said)
     print("\n".join(said))
-    assert missed_in == set(KNOWN_MISSES), "\n".join(said)
+    assert missed_in <= BROKEN_AT_SOURCE, "\n".join(said)
     assert wrong["code"] == missed["code"] == 0, "\n".join(said)

@@ -425,3 +425,23 @@ def test_every_link_of_the_saved_listing_is_found_and_no_other(flatten: type[str
     lines = files[0].read_text("utf-8").splitlines()
     links = [link for line in lines for link in found(flatten(line))]
     assert sorted(links, key=str) == sorted([*map(code, SEEN_IN_THE_SEED), *OTHERS_IN_THE_SEED], key=str)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Launched in 2024, ours.org platform addresses the gap.", [("project", "https://ours.org")]),
+        ("We tested it on the theirs.org platform.", []),
+        ("The test is available online at ours.info/pl.", [("project", "https://ours.info/pl")]),
+        ("NTIRE 2025 webpage: https://www.ours.net/ntire/2025.", [("other", "https://www.ours.net/ntire/2025")]),
+        (
+            "A workshop paper accepted at https://tides.github.io/switch/",
+            [("other", "https://tides.github.io/switch/")],
+        ),
+        ("Presented at https://tides-workshop.github.io/", [("other", "https://tides-workshop.github.io/")]),
+        ("The videos are presented at https://ours.net/web.", [("video", "https://ours.net/web")]),
+        ("Code: https://github.cs.lantern.edu/lab/TIDES", [("code", "https://github.cs.lantern.edu/lab/TIDES")]),
+    ],
+)
+def test_what_was_read_in_further_abstracts(text: str, expected: list[tuple[str, str]]) -> None:
+    assert [(link.kind, link.url) for link in find_links(text, evidence="abstract")] == expected
