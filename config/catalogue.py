@@ -14,8 +14,18 @@ SHIPPED = Path(__file__).with_name("feeds.toml")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CADENCES = ("instant", "daily", "weekdays", "weekly", "monthly")
 RANKINGS = ("personal", "trending", "newest", "upvotes", "stars")
-_FEED_KEYS = {"name", "kind", "title", "url", "interval_minutes", "history_days", "fresh_minutes", "paused"}
-_DIGEST_KEYS = {"name", "to", "query", "cadence", "at", "timezone", "budget", "ranking", "feeds"}
+_FEED_KEYS = {
+    "name",
+    "kind",
+    "title",
+    "url",
+    "interval_minutes",
+    "history_days",
+    "fresh_minutes",
+    "paused",
+    "mute_alerts",
+}
+_DIGEST_KEYS = {"name", "to", "query", "cadence", "at", "timezone", "budget", "ranking", "feeds", "news_alone"}
 
 
 class CatalogueError(ValueError):
@@ -38,6 +48,8 @@ class FeedSpec:
     history_days: int = 3
     """How many days back the first fetch goes, for sources with a past."""
     paused: bool = False
+    mute_alerts: bool | None = None
+    """Whether nobody is written to about its failures; `None`: the file does not say."""
     params: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,6 +66,8 @@ class DigestSpec:
     budget: int = 12
     ranking: str = "personal"
     feeds: tuple[str, ...] = ()
+    news_alone: bool = False
+    """Whether news of papers that were sent before is reason enough to write, without a new paper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +126,8 @@ def _feed(path: Path, number: int, raw: Mapping[str, Any]) -> FeedSpec:
         interval_fixed="interval_minutes" in raw,
         fresh_minutes=_number(where, raw, "fresh_minutes", 0, 1, 60 * 24 * 31) if "fresh_minutes" in raw else None,
         history_days=_number(where, raw, "history_days", 3, 0, 3650),
-        paused=bool(raw.get("paused", False)),
+        paused=_switch(where, raw, "paused"),
+        mute_alerts=_switch(where, raw, "mute_alerts") if "mute_alerts" in raw else None,
         params=params,
     )
 
@@ -149,6 +164,7 @@ def _digest(path: Path, number: int, raw: Mapping[str, Any]) -> DigestSpec:
         budget=_number(where, raw, "budget", 12, 1, 500),
         ranking=ranking,
         feeds=tuple(feeds),
+        news_alone=_switch(where, raw, "news_alone"),
     )
 
 
@@ -163,4 +179,11 @@ def _number(where: str, raw: Mapping[str, Any], key: str, default: int, low: int
     value = raw.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise CatalogueError(f"{where}: {key} must be a whole number from {low} to {high}")
+    return value
+
+
+def _switch(where: str, raw: Mapping[str, Any], key: str) -> bool:
+    value = raw.get(key, False)
+    if not isinstance(value, bool):
+        raise CatalogueError(f"{where}: {key} must be true or false")
     return value

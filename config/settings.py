@@ -24,7 +24,12 @@ class Settings(BaseSettings):
     """Everything an installation can decide. Unset values make a working single-process service."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # it may be somebody's token
     )
 
     home: Path = Field(
@@ -46,7 +51,13 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="Signs links and sessions. Unset: made once and kept in `HOME/secret_key`.",
+        description="Signs links and sessions, and seals the addresses of webhooks in the database. Unset: made once "
+        "and kept in `HOME/secret_key`.",
+    )
+    old_secret_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Comma-separated secret keys of before, after a change of `SECRET_KEY`: links signed with them "
+        "still open, and `broadsheet secrets rotate` seals anew what they sealed.",
     )
     feeds: Path | None = Field(
         None, description="Path of a feeds.toml. Unset: `HOME/feeds.toml` if there is one, else the shipped one."
@@ -90,6 +101,13 @@ class Settings(BaseSettings):
     slack_api_url: str = Field(
         "https://slack.com/api", description="Where Slack's Web API lives; webhooks under it are accepted, too."
     )
+    zotero_url: str = Field("https://api.zotero.org", description="Where Zotero's Web API lives.")
+    zotero_key: SecretStr = Field(
+        SecretStr(""),
+        description="Optional. A key from zotero.org/settings/keys that may write: `broadsheet papers zotero` sends "
+        "papers to your library.",
+    )
+    zotero_library: str = Field("", description="The library it writes to: `users/NUMBER` or `groups/NUMBER`.")
     slack_token: SecretStr = Field(
         SecretStr(""),
         description="Token of a Slack app's bot (`xoxb-…`, scopes `chat:write` and `reactions:read`): `slack:CHANNEL` "
@@ -125,6 +143,11 @@ class Settings(BaseSettings):
         description="Comma-separated `host=gitlab` or `host=forgejo` (Gitea, too) for further hosts of code that "
         "papers link to. gitlab.com, Codeberg and every `gitlab.…`, `forgejo.…`, `gitea.…` are known without.",
     )
+    code_host_tokens: SecretStr = Field(
+        SecretStr(""),
+        description="Optional. Comma-separated `host=token` for GitLab, Forgejo and Hugging Face "
+        "(`gitlab.com=glpat-…`): more calls are allowed with one. For GitHub there is `GITHUB_TOKEN`.",
+    )
     llm_url: str = Field(
         "",
         description="Optional. A language model that writes one sentence, labelled AI, for each paper of an edition: "
@@ -157,8 +180,35 @@ class Settings(BaseSettings):
     )
     login_role: Literal["", "viewer", "operator", "admin"] = Field(
         "",
-        description="Role of people such a proxy names who are not among the users. Unset: they are not let in; "
-        "those who are among the users have the role written there.",
+        description="Role of people that such a proxy, or `OIDC_ISSUER`, names and who are not among the users. Unset: "
+        "they are not let in; those who are among the users have the role written there.",
+    )
+    oidc_issuer: str = Field(
+        "",
+        description="Address of an OpenID Connect provider at which operators may log in, such as "
+        "`https://login.example.org/realms/lab`. Register `PUBLIC_URL/admin/oidc/callback` there. One on a private "
+        "address needs its host in `ALLOWED_PRIVATE_HOSTS`, too.",
+    )
+    oidc_client_id: str = Field("", description="What the provider calls this service.")
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="The secret it gave; unset for a public client, which PKCE alone protects."
+    )
+    oidc_scopes: str = Field(
+        "openid profile email", pattern=r"(^| )openid( |$)", description="What is asked for, parted by spaces."
+    )
+    oidc_name_claim: str = Field(
+        "preferred_username",
+        min_length=1,
+        description="Claim of the ID token that is the user's name here. `email` counts only where the provider has "
+        "verified it.",
+    )
+    oidc_role_claim: str = Field(
+        "groups", description="Claim that tells the role, one in another by dots: `realm_access.roles`."
+    )
+    oidc_roles: str = Field(
+        "",
+        description="Comma-separated `value=role` for values of that claim: `ops=operator,leads=admin,staff=viewer`. "
+        "Who has several gets the role that may most; who has none, `LOGIN_ROLE`.",
     )
     semantic_scholar_key: SecretStr = Field(
         SecretStr(""),
@@ -258,6 +308,7 @@ class Settings(BaseSettings):
         "gitlab_url",
         "codeberg_url",
         "slack_api_url",
+        "zotero_url",
         "biorxiv_url",
         "semantic_scholar_url",
         "openalex_url",
@@ -289,10 +340,33 @@ class Settings(BaseSettings):
                 raise ValueError(f"{part!r} is not an address or a network; write it as 10.0.0.0/8") from None
         return value
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        if value and not local and (parts.scheme != "https" or not parts.hostname):
+            raise ValueError(f"{value!r} cannot be trusted with logins; write it as https://login.example.org")
+        return value
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _roles_of_claims(cls, value: str) -> str:
+        for entry in filter(None, (one.strip() for one in value.split(","))):
+            if not re.fullmatch(r"[^=]+=(viewer|operator|admin)", entry):
+                raise ValueError(f"{entry!r} gives no role; write it as value=viewer, =operator or =admin")
+        return value
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _client_is_known(self) -> Self:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("oidc_issuer: the provider knows this service by a name; set BROADSHEET_OIDC_CLIENT_ID")
+        return self
 
     @model_validator(mode="after")
     def _broker_is_known(self) -> Self:
@@ -338,15 +412,41 @@ class Settings(BaseSettings):
         return value.lower()
 
     @property
+    def role_of_claim(self) -> dict[str, str]:
+        """The values of `oidc_roles`, each with its role."""
+        entries = (one.strip().rpartition("=") for one in self.oidc_roles.split(","))
+        return {value.strip(): role for value, _, role in entries if value}
+
+    @property
     def software_of_host(self) -> dict[str, str]:
         """The hosts of `code_hosts`, each with `gitlab` or `forgejo`."""
         entries = (one.strip().partition("=") for one in self.code_hosts.split(","))
         return {host: software for host, _, software in entries if host}
 
+    @field_validator("code_host_tokens")
+    @classmethod
+    def _tokens_of_hosts(cls, value: SecretStr) -> SecretStr:
+        for number, entry in enumerate(filter(None, map(str.strip, value.get_secret_value().split(","))), 1):
+            if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+=[!-~]+", entry):
+                raise ValueError(f"entry {number} is no host with its token; write it as gitlab.com=glpat-…")
+        return value
+
+    @property
+    def token_of_host(self) -> dict[str, str]:
+        """The hosts of `code_host_tokens`, each with its token."""
+        entries = (one.strip().partition("=") for one in self.code_host_tokens.get_secret_value().split(","))
+        return {host.lower(): token for host, _, token in entries if host}
+
     @property
     def private_hosts(self) -> frozenset[str]:
         """The SSRF guard's exceptions."""
         return frozenset(h.strip().lower() for h in self.allowed_private_hosts.split(",") if h.strip())
+
+    @property
+    def much_asked_hosts(self) -> frozenset[str]:
+        """Hosts that answer many small questions, one after the other: they are offered HTTP/2."""
+        urls = (self.hf_url, self.github_api_url, self.github_url, self.gitlab_url, self.codeberg_url)
+        return frozenset(host for url in urls if (host := urlsplit(url).hostname))
 
     @property
     def user_agent(self) -> str:
@@ -366,12 +466,19 @@ class Settings(BaseSettings):
         """Values that must never be printed or kept anywhere."""
         values = [getattr(self, name) for name in type(self).model_fields]
         hidden = [one.get_secret_value() for one in values if isinstance(one, SecretStr) and one.get_secret_value()]
+        hidden += [*self.old_keys, *self.token_of_host.values()]
         addresses = [text for text in (*hidden, self.database_url, self.broker_url) if "://" in text]
         for text in addresses:  # an error may quote the password in an address without the address
             with suppress(ValueError):
                 password = urlsplit(text).password or ""
                 hidden += {one for one in (password, unquote(password)) if one}
         return hidden
+
+    @property
+    def old_keys(self) -> tuple[str, ...]:
+        """The secret keys of before."""
+        keys = (one.strip() for one in self.old_secret_keys.get_secret_value().split(","))
+        return tuple(key for key in keys if key)
 
     def signing_key(self) -> str:
         """The secret key; made once, readable by the owner only, when none is set."""

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from config.catalogue import SHIPPED, Catalogue, load_catalogue
+from config.logging import redact
 from config.settings import Settings
 from services.channels import Channel
 from services.channels.apprise import AppriseChannel
@@ -38,6 +39,7 @@ from services.channels.webhook import Webhook
 from services.domain.errors import InvalidInput, LeaseLost, RateLimited, UpstreamUnavailable
 from services.domain.feeds import FeedRequest, UpstreamUrls
 from services.domain.jobs import Claim, Hint, NewJob
+from services.domain.seals import Seals
 from services.storage import jobs, notices, quotas, service
 from services.storage.clock import clock_of, host_time
 from services.storage.engine import make_engine, reading, writing
@@ -104,6 +106,8 @@ class Runtime:
     """Told of every named step of every stage as it is passed, so that tests can end a process at any of them."""
     worker: str = ""
     secret: str = ""
+    old_secrets: tuple[str, ...] = ()
+    """Secret keys of before: links signed with them still open."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Runtime:
@@ -113,8 +117,11 @@ class Runtime:
             deadline_s=settings.fetch_deadline_s,
             max_body_bytes=settings.fetch_max_mb * 1024 * 1024,
             allowed_private_hosts=settings.private_hosts,
+            http2_hosts=settings.much_asked_hosts,
+            secrets=settings.secret_values(),
         )
-        engine = make_engine(settings.database, pool_size=settings.concurrency + 4)
+        seals = Seals(settings.signing_key(), settings.old_keys)
+        engine = make_engine(settings.database, pool_size=settings.concurrency + 4, seals=seals)
         return cls(
             settings=settings,
             engine=engine,
@@ -123,6 +130,7 @@ class Runtime:
             channels=_channels(settings, http),
             worker=f"{socket.gethostname()}",
             secret=settings.signing_key(),
+            old_secrets=settings.old_keys,
         )
 
     def close(self) -> None:
@@ -323,6 +331,10 @@ class Runtime:
         """An address of our web pages."""
         return f"{self.settings.public_url}{path}"
 
+    def redact(self, text: str) -> str:
+        """`text` without secrets: those that are set, passwords in addresses, the paths of webhooks."""
+        return redact(text, self.settings.secret_values())
+
     def jitter(self) -> float:
         """A number in [0, 1) that keeps retries apart."""
         return random.random()  # noqa: S311 - spreads load, guards nothing
@@ -355,7 +367,7 @@ def _channels(settings: Settings, http: HttpClient) -> dict[str, Channel]:
         "slack": SlackWebhook(http),
         "slack_bot": SlackBot(http, settings.slack_api_url, settings.slack_token.get_secret_value()),
         "webhook": Webhook(http, settings.signing_key()),
-        "apprise": AppriseChannel(allowed_hosts=settings.private_hosts),
+        "apprise": AppriseChannel(http.check_host),
     }
     urls = split_smtp_urls(settings.smtp_url.get_secret_value())
     if urls:

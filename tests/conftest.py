@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from config.settings import PREFIX, Settings
+from services.pipeline import accounts
 from services.runtime import Runtime
 from services.storage import schema
 from services.storage.engine import make_engine
@@ -38,6 +40,14 @@ def _clean_environment() -> Iterator[None]:
         for name in list(os.environ):
             if name.startswith(PREFIX) and not name.startswith(OURS):
                 patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Passwords are hashed as cheaply as argon2 can: what they cost in service is `accounts.HASHER`'s own test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         yield
 
 

@@ -1,4 +1,4 @@
-"""Synthetic sites over many days: Hugging Face's daily list and arXiv's API and announcement feeds, on a test's clock.
+"""Synthetic sites over many days: Hugging Face's daily list and arXiv's three interfaces, on a test's clock.
 
 What there is on each day follows from the seed, so a test can say afterwards what a complete archive must hold. How
 the sites misbehave is scripted day by day; what was met is counted.
@@ -61,7 +61,10 @@ class Sites:
     empty_from: int | None = None
     """API pages that start here or later come back empty."""
     hangs: dict[str, int] = field(default_factory=dict)
-    """Below which path how many of the next calls hang."""
+    """Below which path how many of the next calls hang, each for `hang_s`."""
+    hang_s: float = 1.5
+    expired_tokens: int = 0
+    """How many of the next resumption tokens of the harvest are refused."""
     calls: list[tuple[datetime, str]] = field(default_factory=list)
     _server: LoopbackServer | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -113,7 +116,12 @@ class Sites:
         """Settings that point at the sites."""
         assert self._server is not None
         base = f"http://127.0.0.1:{self._server.port}"
-        return {"hf_url": f"{base}/hf", "arxiv_api_url": f"{base}/api", "arxiv_rss_url": f"{base}/rss"}
+        return {
+            "hf_url": f"{base}/hf",
+            "arxiv_api_url": f"{base}/api",
+            "arxiv_rss_url": f"{base}/rss",
+            "arxiv_oai_url": f"{base}/oai",
+        }
 
     def _meet(self, target: str) -> Trouble:
         trouble = self.faults.meet(target)
@@ -126,7 +134,7 @@ class Sites:
                 if target.startswith(prefix) and self.hangs[prefix] > 0:
                     self.hangs[prefix] -= 1
                     self.met["hung"] += 1
-                    return Trouble(hang_s=1.5)
+                    return Trouble(hang_s=self.hang_s)
         return trouble
 
     def _record(self, at: datetime, _: str, target: str, __: Mapping[str, str], ___: int) -> None:
@@ -140,6 +148,8 @@ class Sites:
             reply = self._query(ask)
         elif ask.path.startswith("/rss/rss/"):
             reply = self._announcement()
+        elif ask.path == "/oai":
+            reply = self._harvest(ask)
         else:
             return text_answer("there is no such page", 404)
         tag = f'"{hashlib.sha256(reply.body).hexdigest()[:20]}"'
@@ -191,7 +201,33 @@ class Sites:
             status=200, body=_rss(rows, midnight), headers={"Content-Type": "text/xml", "Cache-Control": "max-age=60"}
         )
 
+    def _harvest(self, ask: Ask) -> Answer:
+        """ListRecords: a record's datestamp is the date of the list that announced it."""
+        token = ask.param("resumptionToken")
+        if token:
+            since, until, start = token.split("|")
+            with self._lock:
+                if self.expired_tokens:
+                    self.expired_tokens -= 1
+                    self.met["expired token"] += 1
+                    return Answer(body=_oai('<error code="badResumptionToken">expired</error>'), headers=_XML)
+        else:
+            since, until, start = ask.param("from"), ask.param("until"), "0"
+        now, begin = self.clock.now(), int(start)
+        rows = [s for s in self.submissions if s.announced_at <= now and since <= s.listed_on.isoformat() <= until]
+        rows.sort(key=lambda s: s.arxiv_id)
+        if not rows:
+            return Answer(body=_oai('<error code="noRecordsMatch"/>'), headers=_XML)
+        end = begin + OAI_PAGE
+        more = f"{since}|{until}|{end}" if end < len(rows) else ""
+        records = "".join(map(_record, rows[begin:end]))
+        return Answer(
+            body=_oai(f"<ListRecords>{records}<resumptionToken>{more}</resumptionToken></ListRecords>"), headers=_XML
+        )
 
+
+OAI_PAGE = 60
+_XML = {"Content-Type": "text/xml"}
 _MINUTE = timedelta(minutes=1)
 
 
@@ -241,3 +277,21 @@ def _rss(rows: list[Submission], midnight: datetime) -> bytes:
         'xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><title>cs.CL updates on arXiv.org</title>'
         f"<lastBuildDate>{dated}</lastBuildDate><pubDate>{dated}</pubDate>{items}</channel></rss>"
     ).encode()
+
+
+def _oai(content: str) -> bytes:
+    return (
+        '<?xml version="1.0"?><OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/">'
+        f"<responseDate>2026-01-01T00:00:00Z</responseDate>{content}</OAI-PMH>"
+    ).encode()
+
+
+def _record(s: Submission) -> str:
+    return (
+        f"<record><header><identifier>oai:arXiv.org:{s.arxiv_id}</identifier><datestamp>{s.listed_on}</datestamp>"
+        '<setSpec>cs:cs:CL</setSpec></header><metadata><arXiv xmlns="http://arxiv.org/OAI/arXiv/">'
+        f"<id>{s.arxiv_id}</id><created>{s.submitted_at.date()}</created>"
+        "<authors><author><keyname>Brand</keyname><forenames>Cleo</forenames></author></authors>"
+        f"<title>Rivers and their weirs, study {s.arxiv_id}</title><categories>cs.CL</categories>"
+        f"<abstract>Study {s.arxiv_id} of a river.</abstract></arXiv></metadata></record>"
+    )

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from services.domain.events import RepoState, release_event, releases_since, repo_events, stars_jumped
 from services.domain.jobs import Claim
 from services.domain.repos import AskedRepo, ReleaseData, RepoAnswer, RepoData, next_check
-from services.pipeline.releases import Listed, read_releases
+from services.pipeline.releases import Listed, read_readmes, read_releases
 from services.pipeline.repo_readers import reader_of
 from services.pipeline.split import split
 from services.runtime import Runtime
@@ -56,8 +56,11 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
     result = reader.ask(asked, may_go_on)
     answers = list(zip(rows, result.answers, strict=True))
     listed: dict[int, Listed] = {}
+    named: dict[int, tuple[str, ...]] = {}
     if rows[0].host == GITHUB and not rt.settings.github_token.get_secret_value():
         listed = read_releases(rt, [row for row, answer in answers if _state(row, answer) in READ], may_go_on)
+        unvouched = [row for row, answer in answers if row.id in claimed and _was_pushed(row, answer)]
+        named = read_readmes(rt, unvouched, may_go_on)
     rt.checkpoint("enrich_repos.answered")
     counted: dict[str, int] = {}
     with rt.step(claim) as step:
@@ -84,11 +87,18 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
                     next_check_at=again,
                 )  # fmt: skip
         kept = repos.record_found(session, [one for _, one in found], now=now)
-        paper_links.vouch(session, {kept[one.repo_id]: one.data.mentions for _, one in found}, now=now)
+        mentions = {kept[one.repo_id]: one.data.mentions or named.get(one.repo_id, ()) for _, one in found}
+        paper_links.vouch(session, mentions, now=now)
         for row, one in found:
             _tell(session, kept[one.repo_id], _state_of(row), one.data, now=now)
             _tell_releases(session, kept[one.repo_id], row, one.data, listed.get(one.repo_id), now=now)
     log.info("repos.read", host=rows[0].host, asked=len(rows), **counted)
+
+
+def _was_pushed(row: Repo, answer: RepoAnswer) -> bool:
+    """Whether there is something in it that we have not seen."""
+    data = answer.repo if _state(row, answer) == "found" else None
+    return data is not None and data.pushed_at is not None and data.pushed_at != row.pushed_at
 
 
 def _state_of(row: Repo) -> RepoState:

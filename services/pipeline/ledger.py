@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from services.domain.batches import COMPLETE, Page, add_up, is_stale, judge, look_again_in
 from services.domain.papers import ParsedFeed
-from services.domain.schedule import arxiv_day, expected_quiet
+from services.domain.schedule import announcement_days, arxiv_day, expected_quiet
 from services.storage import batches, feeds
 from services.storage.tables import Batch, Feed, Fetch
 from services.upstreams import kinds
@@ -75,6 +75,8 @@ def sum_up(session: Session, feed: Feed, fetch_id: int, *, now: datetime, came: 
             tries=tries, first_complete_at=first or (now if state in COMPLETE else None), checked_at=now,
         ),
     )  # fmt: skip
+    if why == MADE_UP and day is not None:
+        _unmask(session, feed, day, now=now)
     if tries and not walking:
         soon = now + look_again_in(tries, timedelta(minutes=feed.interval_minutes))
         feeds.check_sooner(session, feed.id or 0, soon)
@@ -147,6 +149,28 @@ def _is_stale(session: Session, feed: Feed, fetch: Fetch, day: date | None, came
         return False
     batches.unsee(session, feed.id or 0, day, came.paper_ids)
     return True
+
+
+def _unmask(session: Session, feed: Feed, made_up: date, *, now: datetime) -> None:
+    """Once a lost day is made up, it shows when its list was served under the next day's date as well.
+
+    While the day was not known, that list looked new. No paper is announced as new on two days: those that were are
+    taken from the next day; where nothing new is left of it, its own list has never come, and it is asked for again.
+    """
+    following = next(iter(announcement_days(made_up + timedelta(days=1), made_up + timedelta(days=7))), None)
+    if following is None:
+        return
+    repeated, own = batches.listed_twice(session, feed.id or 0, made_up, following)
+    if not repeated:
+        return
+    row = batches.find(session, feed.id or 0, following.isoformat())
+    if row is not None and row.state in COMPLETE and not own:
+        repeated = batches.listed_on(session, feed.id or 0, following)
+        row.state, row.note, row.checked_at = "stale", f"it was the list of {made_up}", now
+        batches.put(session, row)
+        feeds.check_sooner(session, feed.id or 0, now)
+    batches.unsee(session, feed.id or 0, following, sorted(repeated))
+    log.warning("batch.was_stale", feed=feed.name, batch=following.isoformat(), papers=len(repeated))
 
 
 def missed_days(session: Session, feed: Feed, *, now: datetime, back: int) -> list[date]:

@@ -76,10 +76,15 @@ def _github(rt: Runtime) -> Reader:
 
 
 def _one_by_one(rt: Runtime, host: RepoHost) -> Reader:
+    token = rt.settings.token_of_host.get(host.gate)
+    name, form = host.token_as
+    # A redirect to another host leaves it behind (`upstreams.http`).
+    entry = {name: form.format(token)} if token else {}
+
     def get(
         url: str, *, validators: Validators | None, headers: Mapping[str, str], expect_statuses: Collection[int]
     ) -> Fetched | NotModified:
-        request = FeedRequest(url=url, headers=headers, gate=host.gate, interval_s=host.interval_s)
+        request = FeedRequest(url=url, headers={**headers, **entry}, gate=host.gate, interval_s=host.interval_s)
         return rt.get(request, validators, expect_statuses=expect_statuses)
 
     def ask(asked: Sequence[AskedRepo], may_go_on: Callable[[], bool]) -> RepoAnswers:

@@ -38,7 +38,7 @@ def subscribe(
 ) -> tuple[Subscription, Subscriber]:
     """Add a subscription (or bring the one of that name up to date); `InvalidInput` says what cannot be used."""
     address = parse_address(to, allowed_hosts=rt.settings.private_hosts)
-    parse_query(query)
+    parse_query(query, rt.now().date())
     if cadence not in CADENCES:
         raise InvalidInput(f"cadence {cadence!r} is none of {', '.join(CADENCES)}")
     parse_at(at)
@@ -73,6 +73,7 @@ def subscribe(
         session.add(subscription)
     else:
         moved = (subscription.cadence, subscription.at, subscription.timezone) != (cadence, at, timezone)
+        subscription.name = name  # where it was wiped
         for key, value in wanted.items():
             setattr(subscription, key, value)
         if subscription.state == "removed" and (origin == "added" or subscription.origin == "retired"):
@@ -116,10 +117,14 @@ def sync_catalogue(rt: Runtime, session: Session, catalogue: Catalogue) -> None:
     feeds.sync_catalogue(session, catalogue.feeds, now=rt.now())
     kept: set[int] = set()
     for spec in catalogue.digests:
+        address = parse_address(spec.to, allowed_hosts=rt.settings.private_hosts)
+        reader = subscribers.find(session, channel=address.channel, address=address.target)
+        if reader is not None and not reader.address:
+            continue  # wiped since: a line that was left in the file is no wish to come back
         subscription, _ = subscribe(
             rt, session, to=spec.to, name=spec.name, query=spec.query, cadence=spec.cadence, at=spec.at,
             timezone=spec.timezone, budget=spec.budget, ranking=spec.ranking, feed_names=spec.feeds, confirmed=True,
-            origin="catalogue",
+            origin="catalogue", news_alone=spec.news_alone,
         )  # fmt: skip
         kept.add(subscription.id or 0)
     for subscription, _ in subscribers.list_subscriptions(session):

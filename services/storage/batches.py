@@ -61,7 +61,28 @@ def listed_before(session: Session, feed_id: int, day: date) -> set[int]:
     ).first()
     if last is None:
         return set()
-    return set(session.exec(select(Sighting.paper_id).where(Sighting.feed_id == feed_id, Sighting.day == last)))
+    return listed_on(session, feed_id, last)
+
+
+def listed_on(session: Session, feed_id: int, day: date) -> set[int]:
+    """The papers the feed listed on a day."""
+    return set(session.exec(select(Sighting.paper_id).where(Sighting.feed_id == feed_id, Sighting.day == day)))
+
+
+def listed_twice(session: Session, feed_id: int, day: date, following: date) -> tuple[set[int], set[int]]:
+    """The papers a feed announced as new (or cross-listed) on the later of two days: those it had listed on the
+    earlier one, and the others."""
+    before = listed_on(session, feed_id, day)
+    later = set(
+        session.exec(
+            select(Sighting.paper_id).where(
+                Sighting.feed_id == feed_id,
+                Sighting.day == following,
+                col(Sighting.announce_type).in_(["new", "cross"]),
+            )
+        )
+    )
+    return later & before, later - before
 
 
 def unsee(session: Session, feed_id: int, day: date, paper_ids: Sequence[int]) -> None:

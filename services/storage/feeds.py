@@ -39,6 +39,8 @@ class FeedLike(Protocol):
     def interval_fixed(self) -> bool: ...
     @property
     def fresh_minutes(self) -> int | None: ...
+    @property
+    def mute_alerts(self) -> bool | None: ...
 
 
 def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime) -> None:
@@ -53,6 +55,7 @@ def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime
             "interval_minutes": s.interval_minutes, "interval_fixed": s.interval_fixed,
             "fresh_minutes": s.fresh_minutes, "history_days": s.history_days, "origin": "catalogue",
             "paused": s.paused, "retired": False, "next_check_at": now, "failures": 0, "created_at": now,
+            "mute_alerts": bool(s.mute_alerts),
         }
         for s in specs
     ]  # fmt: skip
@@ -74,6 +77,9 @@ def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime
             "retired",
         ],
     )
+    for said in (True, False):  # what the file leaves open stays as it was set by hand
+        names = [s.name for s in specs if s.mute_alerts is said]
+        session.execute(update(Feed).where(col(Feed.name).in_(names)).values(mute_alerts=said))
     gone = update(Feed).where(col(Feed.origin) == "catalogue", col(Feed.name).not_in([s.name for s in specs]))
     session.execute(gone.values(retired=True))
 
@@ -85,7 +91,8 @@ def add(session: Session, spec: FeedLike, *, now: datetime) -> Feed:
     feed = Feed(
         name=spec.name, kind=spec.kind, title=spec.title, url=spec.url, params=dict(spec.params),
         interval_minutes=spec.interval_minutes, interval_fixed=spec.interval_fixed, fresh_minutes=spec.fresh_minutes,
-        history_days=spec.history_days, paused=spec.paused, next_check_at=now, created_at=now,
+        history_days=spec.history_days, paused=spec.paused, mute_alerts=bool(spec.mute_alerts), next_check_at=now,
+        created_at=now,
     )  # fmt: skip
     session.add(feed)
     session.flush()

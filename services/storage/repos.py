@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ Key = tuple[str, str, str]
 """Host, kind and lower-cased slug: what names a repository."""
 
 
+@lru_cache(maxsize=4_096)
 def host_of(url: str) -> str:
     """The code host of a link: `github.com`."""
     return (urlsplit(url).hostname or "").removeprefix("www.")

@@ -33,7 +33,14 @@ def repo_host(host: str, base_url: str) -> RepoHost:
         return parse_repo(body, host=host)
 
     name = "Codeberg" if host == "codeberg.org" else host
-    return RepoHost(name=name, gate=host, interval_s=INTERVAL_S, address=address, parse=parse)
+    return RepoHost(
+        name=name,
+        gate=host,
+        interval_s=INTERVAL_S,
+        address=address,
+        parse=parse,
+        token_as=("Authorization", "token {}"),
+    )
 
 
 def parse_repo(body: bytes, *, host: str) -> RepoData:

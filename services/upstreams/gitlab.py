@@ -44,7 +44,9 @@ def repo_host(host: str, base_url: str) -> RepoHost:
     def parse(body: bytes, _: AskedRepo) -> RepoData:
         return parse_project(body, host=host)
 
-    return RepoHost(name="GitLab", gate=host, interval_s=INTERVAL_S, address=address, parse=parse)
+    return RepoHost(
+        name="GitLab", gate=host, interval_s=INTERVAL_S, address=address, parse=parse, token_as=("PRIVATE-TOKEN", "{}")
+    )
 
 
 def parse_project(body: bytes, *, host: str) -> RepoData:

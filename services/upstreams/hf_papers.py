@@ -1,4 +1,4 @@
-"""Hugging Face Daily Papers: `/api/daily_papers` and `/api/papers/{id}`.
+"""Hugging Face Daily Papers: `/api/daily_papers`, `/api/papers/search` and `/api/papers/{id}`.
 
 The list is an array of wrappers `{"paper": {…}, "numComments": …}`; one paper alone is the inner object,
 flat. `hf_items` reads a single one.
@@ -41,15 +41,20 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
     """The page `cursor` (from 0) of a listing.
 
     `params`: `view` is `daily` (default, `batch` a day or empty for the newest), `weekly` (`2026-W47`),
-    `monthly` (`2026-11`) or `trending` (no batch: the server ignores dates there); `limit` is 1 to 100.
+    `monthly` (`2026-11`), `trending` (no batch: the server ignores dates there) or `search` (what is found for
+    `query`, a list without pages); `limit` is 1 to 100.
     Raises `InvalidInput` for a view, batch or limit that the service does not have.
     """
     view = feed.params.get("view", "daily")
     query: dict[str, str] = {}
-    if view == "trending":
+    path = "daily_papers"
+    if view in ("trending", "search"):
         if batch:
-            raise InvalidInput(f"feed {feed.name!r}: the trending view is not by day, so it takes no {batch!r}")
-        query["sort"] = "trending"
+            raise InvalidInput(f"feed {feed.name!r}: the {view} view is not by day, so it takes no {batch!r}")
+        if view == "search":
+            path, query["q"] = "papers/search", _words(feed)
+        else:
+            query["sort"] = "trending"
     elif view in _VIEWS:
         parameter, shape = _VIEWS[view]
         if batch:
@@ -57,11 +62,12 @@ def request(feed: FeedInfo, urls: UpstreamUrls, *, batch: str = "", cursor: str 
                 raise InvalidInput(f"feed {feed.name!r}: {batch!r} is not what the {view} view takes")
             query[parameter] = batch
     else:
-        raise InvalidInput(f"feed {feed.name!r}: view {view!r} is none of daily, weekly, monthly, trending")
+        raise InvalidInput(f"feed {feed.name!r}: view {view!r} is none of daily, weekly, monthly, trending, search")
     query["limit"] = str(_limit(feed))
-    query["p"] = str(_page(cursor))
+    if view != "search":
+        query["p"] = str(_page(cursor))
     return FeedRequest(
-        url=f"{urls.hf}/api/daily_papers?{urlencode(query)}",
+        url=f"{urls.hf}/api/{path}?{urlencode(query)}",
         headers={"Accept": "application/json"},
         gate=GATE,
     )
@@ -74,6 +80,13 @@ def paper_request(arxiv_id: str, urls: UpstreamUrls) -> FeedRequest:
         headers={"Accept": "application/json"},
         gate=GATE,
     )
+
+
+def _words(feed: FeedInfo) -> str:
+    words = clean(feed.params.get("query", ""), limit=300)
+    if not words:
+        raise InvalidInput(f"feed {feed.name!r}: a search needs words to look for; give query")
+    return words
 
 
 def _limit(feed: FeedInfo) -> int:

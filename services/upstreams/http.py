@@ -36,7 +36,7 @@ from services.upstreams.exchange import (
     Request,
 )
 from services.upstreams.guard import Guard, Target
-from services.upstreams.transport import Budget, Resolver
+from services.upstreams.transport import Budget, Resolver, check_name, system_resolver
 
 __all__ = ["Fetched", "HttpClient", "NotModified", "Resolver", "Validators"]
 
@@ -55,7 +55,8 @@ class HttpClient:
     `allowed_private_hosts` are the guard's exceptions (`host` or `host:port`). `attempts` is how often a GET
     is tried within a call when the connection fails. `resolver`, `sleep` and `ssl_context` can be stood in
     for; without a context, certificates are checked against certifi's list. Proxies set in the environment
-    are ignored.
+    are ignored. `secrets` are in no message, whatever the other side says. `http2_hosts` (names as in a URL, lower
+    case) are offered HTTP/2.
     """
 
     def __init__(
@@ -71,10 +72,13 @@ class HttpClient:
         resolver: Resolver | None = None,
         sleep: Callable[[float], None] = time.sleep,
         ssl_context: ssl.SSLContext | None = None,
+        secrets: Collection[str] = (),
+        http2_hosts: Collection[str] = frozenset(),
     ) -> None:
         self._attempts = attempts
         self._sleep = sleep
         self._guard = Guard(allowed_private_hosts)
+        self._lookup_s, self._resolver = connect_timeout_s, resolver or system_resolver
         self._exchange = Exchange(
             self._guard,
             user_agent=user_agent,
@@ -84,7 +88,13 @@ class HttpClient:
             max_body_bytes=max_body_bytes,
             resolver=resolver,
             ssl_context=ssl_context,
+            secrets=secrets,
+            http2_hosts=http2_hosts,
         )
+
+    def check_host(self, host: str, port: int) -> None:
+        """Raise for a host that may not be called (`transport.check_name`): for libraries that call by themselves."""
+        check_name(self._guard, host, port, seconds=self._lookup_s, resolver=self._resolver)
 
     def get(
         self,

@@ -46,6 +46,8 @@ class RepoHost:
     parse: Callable[[bytes, AskedRepo], RepoData]
     """Raises `MalformedDocument`."""
     headers: Mapping[str, str] = field(default_factory=lambda: {"Accept": "application/json"})
+    token_as: tuple[str, str] = ("Authorization", "Bearer {}")
+    """The header a token goes into, and how, where an operator gave one."""
     missing: frozenset[int] = GONE
     """Statuses that say that there is no such repository."""
     about_it: Callable[[Fetched], bool] = _says_nothing

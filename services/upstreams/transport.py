@@ -25,7 +25,8 @@ from typing import Any
 import httpcore
 import httpx
 
-from services.domain.errors import UpstreamRejected
+from services.domain.errors import UpstreamRejected, UpstreamUnavailable
+from services.upstreams.connections import Pool
 from services.upstreams.guard import Guard
 
 Resolver = Callable[[str, int], Collection[str]]
@@ -87,16 +88,16 @@ class GuardedTransport(httpx.HTTPTransport):
     follows redirects without a check and logs every address, secrets included.
     """
 
-    def __init__(self, backend: httpcore.NetworkBackend, ssl_context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        backend: httpcore.NetworkBackend,
+        ssl_context: ssl.SSLContext,
+        http2_context: ssl.SSLContext,
+        http2_hosts: Collection[str],
+    ) -> None:
         super().__init__(verify=ssl_context, trust_env=False)
         self._pool.close()
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl_context,
-            max_connections=64,
-            max_keepalive_connections=16,
-            keepalive_expiry=20.0,
-            network_backend=backend,
-        )
+        self._pool = Pool(backend, ssl_context, http2_context, http2_hosts)
 
 
 class GuardedStream(httpcore.NetworkStream):
@@ -188,6 +189,21 @@ def system_resolver(host: str, port: int) -> tuple[str, ...]:
     """All the addresses the system knows for a name, in its order of preference."""
     answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return tuple(str(answer[4][0]) for answer in answers)
+
+
+def check_name(guard: Guard, host: str, port: int, *, seconds: float, resolver: Resolver = system_resolver) -> None:
+    """Ask of a host that another library dials what is asked of those dialled here.
+
+    A name that nobody knows passes: some services' addresses hold a token where a host would stand. Raises
+    `UpstreamRejected` for one that may not be called, `UpstreamUnavailable` when looking it up takes too long.
+    """
+    try:
+        addresses = _within(seconds, lambda: resolver(host, port), f"looking up {host} took too long")
+    except httpcore.ConnectTimeout as error:
+        raise UpstreamUnavailable(str(error)) from error
+    except httpcore.ConnectError:
+        return
+    guard.check_addresses(host, port, addresses)
 
 
 def _within(seconds: float, ask: Callable[[], Collection[str]], late: str) -> Collection[str]:

@@ -91,6 +91,28 @@ def test_a_digest_changed_in_the_file_is_changed_and_its_hour_moved(rt: Runtime)
     assert len(all_rows(rt, Subscription)) == 1
 
 
+def test_the_file_mutes_a_feed_or_leaves_it_to_whoever_did_it_by_hand(rt: Runtime) -> None:
+    sync(rt, BLOG, replace(DAILY, mute_alerts=True))
+    assert {name: f.mute_alerts for name, f in by_name(rt).items()} == {"blog": False, "daily-papers": True}
+    with rt.writing() as session:
+        feeds.update_feed(session, by_name(rt)["blog"].id or 0, mute_alerts=True)
+    sync(rt, BLOG, replace(DAILY, mute_alerts=False))
+    assert {name: f.mute_alerts for name, f in by_name(rt).items()} == {"blog": True, "daily-papers": False}
+
+
+def test_a_digest_of_the_file_may_bring_news_alone(rt: Runtime) -> None:
+    sync(rt, BLOG, digests=(DIGEST, replace(DIGEST, name="News", news_alone=True)))
+    assert {s.name: s.news_alone for s in all_rows(rt, Subscription)} == {"Mornings": False, "News": True}
+
+
+@pytest.mark.parametrize("line", ["mute_alerts = 'yes'", "paused = 1"])
+def test_a_switch_that_is_neither_true_nor_false_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "feeds.toml"
+    path.write_text(f"[[feed]]\nname = 'blog'\nkind = 'rss'\nurl = 'https://blog.example/feed'\n{line}\n")
+    with pytest.raises(CatalogueError, match="must be true or false"):
+        load_catalogue(path)
+
+
 def test_a_digest_taken_out_is_removed_and_comes_back(rt: Runtime) -> None:
     sync(rt, BLOG, digests=(DIGEST,))
     sync(rt, BLOG)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
+from config.settings import Settings
 from services.domain.export import paper_json
 from services.domain.jobs import NewJob
 from services.domain.links import LinkData
@@ -17,6 +19,8 @@ from services.storage.tables import Event, Gate, Job, Quota, Reading, Repo, Repo
 from tests.conftest import MakeRuntime
 from tests.factories import add_feed, all_rows, arxiv, entry, store
 from tests.fakes import Clock
+from tests.unit.upstreams.test_http import Loopback, reply
+from tests.unit.upstreams.test_http import server as server
 from workers.demo.replay import Replay
 
 HOSTS = {"gitlab": "gitlab.com", "codeberg": "codeberg.org", "hub": "huggingface.co"}
@@ -202,3 +206,29 @@ def test_a_feed_of_releases_that_cannot_be_read_stops_nothing(rt: Runtime, repla
     replay.is_down("/pages-of-github")
     assert read(rt, repo_id) == {"done": 1}
     assert (repo_of(rt, repo_id).state, repo_of(rt, repo_id).release) == ("found", None)
+
+
+def test_a_token_goes_to_its_own_host_in_the_form_it_wants(make_runtime: MakeRuntime, server: Loopback) -> None:
+    rt = make_runtime(
+        gitlab_url=server.url, codeberg_url=server.url, hf_url=server.url,
+        code_host_tokens="gitlab.com=glpat-ours, Codeberg.org=cb-ours",
+    )  # fmt: skip
+    paths = ("/api/v4/projects/a%2Fb", "/api/v1/repos/a/b", "/api/models/a/b")
+    for path in paths:
+        server.answers(path, reply(404, b"{}"))
+    ids = with_links(rt, link("gitlab.com", "a/b"), link("codeberg.org", "a/b"), link("huggingface.co", "a/b", "model"))
+    for number in sorted(set(ids.values()) | {row.id for row in all_rows(rt, Repo)}):
+        read(rt, number)
+    sent = {seen.path.partition("?")[0]: seen.headers for seen in server.requests}
+    assert sent.keys() == set(paths)
+    names = ("private-token", "authorization")
+    assert [[sent[path].get(name) for name in names] for path in paths] == [
+        ["glpat-ours", None], [None, "token cb-ours"], [None, None],
+    ]  # fmt: skip
+    assert {"glpat-ours", "cb-ours"} <= set(rt.settings.secret_values())
+
+
+def test_tokens_that_cannot_be_read_are_refused_without_being_shown() -> None:
+    with pytest.raises(ValidationError, match="entry 2 is no host with its token") as refused:
+        Settings(_env_file=None, code_host_tokens="gitlab.com=a,glpat-secret")
+    assert "glpat-secret" not in str(refused.value)

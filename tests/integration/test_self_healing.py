@@ -198,6 +198,30 @@ def test_yesterdays_list_under_todays_date_is_stale_looked_at_soon_and_leaves_no
     assert len(all_rows(arxiv, Sighting, feed_id=feed.id, day=WEDNESDAY)) == len(sites.listed(WEDNESDAY))
 
 
+def test_the_list_of_a_day_that_was_lost_is_known_again_under_the_next_days_date(
+    arxiv: Runtime, sites: Sites, clock: Clock
+) -> None:
+    """Nothing answers on Tuesday, and all Wednesday Tuesday's list is served: it looks new."""
+    tuesday = WEDNESDAY - timedelta(days=1)
+    at(clock, tuesday - timedelta(days=1), 12)
+    feed = announcements(arxiv)
+    fetch(arxiv, feed, "monday")
+    at(clock, WEDNESDAY, 6)
+    sites.stale_until = arxiv.now() + timedelta(hours=20)
+    fetch(arxiv, feed, "wednesday")
+    assert batch(arxiv, feed, WEDNESDAY).state == "complete"
+    fetch(arxiv, feed, "missed", batch=tuesday.isoformat(), via="arxiv_api")
+    assert (batch(arxiv, feed, tuesday).state, batch(arxiv, feed, WEDNESDAY).state) == ("complete", "stale")
+    assert all_rows(arxiv, Sighting, feed_id=feed.id, day=WEDNESDAY) == []
+    at(clock, WEDNESDAY + timedelta(days=1), 12)
+    with arxiv.reading() as session:
+        assert ledger.missed_days(session, feed_row(arxiv, "arxiv-rss"), now=arxiv.now(), back=9) == [WEDNESDAY]
+    fetch(arxiv, feed, "missed again", batch=WEDNESDAY.isoformat(), via="arxiv_api")
+    assert batch(arxiv, feed, WEDNESDAY).state == "complete"
+    assert len(all_rows(arxiv, Sighting, feed_id=feed.id, day=WEDNESDAY)) == len(sites.listed(WEDNESDAY))
+    assert len(all_rows(arxiv, Sighting, feed_id=feed.id, day=tuesday)) == len(sites.listed(tuesday))
+
+
 def test_an_empty_list_is_quiet_on_a_weekend_and_late_on_a_day_of_announcements(
     arxiv: Runtime, sites: Sites, clock: Clock
 ) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from services.domain.jobs import NewJob
-from services.pipeline import drain, sentences
+from services.pipeline import drain, notify, sentences
+from services.pipeline.choose import Chosen, choose
 from services.pipeline.messages import unpack
 from services.pipeline.schedule import edition_job
 from services.pipeline.subscribe import subscribe
@@ -137,9 +138,16 @@ def test_nothing_is_asked_unless_a_model_is_set_up(make: Callable[..., Runtime],
 
 @pytest.mark.parametrize("up", [True, False])
 def test_an_edition_goes_out_with_the_sentence_labelled_or_without(
-    make: Callable[..., Runtime], model: Model, up: bool
+    make: Callable[..., Runtime], model: Model, up: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rt = make()
+    rt, times = make(), 0
+
+    def counted(*given: Any) -> Chosen:
+        nonlocal times
+        times += 1
+        return choose(*given)
+
+    monkeypatch.setattr(notify, "choose", counted)
     if not up:
         model.answer = lambda: (503, b"")
     with rt.writing() as session:
@@ -150,5 +158,6 @@ def test_an_edition_goes_out_with_the_sentence_labelled_or_without(
     rt.add_jobs([NewJob(kind=job.kind, key=job.key, payload={**job.payload, "now": True})])
     drain.run_until_idle(rt, stages=["notify"], ticking=False)
     (sent,) = [unpack(row.message) for row in all_rows(rt, Delivery)]
+    assert times == 1
     assert sent.text.count("[AI]") == (2 if up else 0)
     assert "[HF AI]" in sent.text

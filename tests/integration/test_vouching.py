@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+import sqlalchemy as sa
+
+from services.domain.jobs import NewJob
 from services.domain.links import standing
 from services.domain.repos import AskedRepo
+from services.pipeline import drain
 from services.runtime import Runtime
 from services.storage import paper_links
-from services.storage.tables import Event, Link
+from services.storage.tables import Event, Link, Repo
 from services.upstreams.github import make_query
 from services.upstreams.github_answers import parse_graphql
 from services.upstreams.hf_hub import parse_hub_repo
+from tests.conftest import MakeRuntime
 from tests.factories import add_feed, all_rows, arxiv, code, entry, store
 from tests.fakes import Clock
+from tests.unit.upstreams.test_http import Loopback, reply
+from tests.unit.upstreams.test_http import server as server
 
 OURS = str(arxiv(1))
 
@@ -107,3 +115,26 @@ def test_the_papers_a_card_names_are_among_its_tags() -> None:
         b' "tags": ["arxiv:2611.90001", "arxiv:nonsense", "license:mit", 7, "arxiv:2611.90001"]}'
     )
     assert parse_hub_repo(body, kind="model").mentions == ("arxiv:2611.90001",)
+
+
+# -- without a token ---------------------------------------------------------------------------------------------
+
+
+def test_without_a_token_the_readme_is_read_at_its_public_address(make_runtime: MakeRuntime, server: Loopback) -> None:
+    rt = make_runtime(github_url=server.url, github_api_url=server.url)
+    repo_id = claimed(rt)
+    facts = {"id": 77, "full_name": "quill/lanterns", "stargazers_count": 3, "forks_count": 0, "private": False}
+    pushed = [json.dumps({**facts, "pushed_at": f"2026-11-{day}T10:00:00Z"}).encode() for day in (20, 20, 23)]
+    server.answers("/repos/quill/lanterns", *(reply(200, body) for body in pushed))
+    server.answers("/quill/lanterns/releases.atom", reply(404))
+    readme = "/quill/lanterns/raw/HEAD/README.md"
+    server.answers(readme, reply(404), reply(200, b"# Ours\nhttps://arxiv.org/abs/2611.90001"))
+    counts = []
+    for turn in range(3):
+        with rt.writing() as session:
+            session.execute(sa.update(Repo).values(next_check_at=rt.now()))
+        rt.add_jobs([NewJob(kind="enrich_repos", key=f"look {turn}", payload={"repo_ids": [repo_id]})])
+        assert drain.run_until_idle(rt, stages=["enrich"], ticking=False) == {"done": 1}
+        counts.append(sum(seen.path == readme for seen in server.requests))
+    assert counts == [1, 1, 2], "it is read again after a push, and only then"
+    assert [link.evidence for link in all_rows(rt, Link)] == ["readme"]

@@ -57,9 +57,21 @@ def test_each_view_asks_in_its_own_terms(params: dict[str, str], batch: str, cur
     assert (asked.gate, asked.interval_s) == ("huggingface.co", 0)
 
 
+def test_a_search_asks_for_its_words() -> None:
+    asked = hf_papers.request(
+        feed(view="search", query=" sparse  lanterns & tides"), UpstreamUrls(hf="http://mirror:1")
+    )
+    assert asked.url == "http://mirror:1/api/papers/search?q=sparse+lanterns+%26+tides&limit=100"
+    found = hf_papers.parse(listing(*[item()] * 100), about(asked.url))
+    assert (len(found.papers), found.next_cursor) == (100, None)
+
+
 @pytest.mark.parametrize(
     ("params", "batch", "cursor"),
     [
+        ({"view": "search"}, "", None),
+        ({"view": "search", "query": " "}, "", None),
+        ({"view": "search", "query": "tides"}, "2026-11-24", None),
         ({"view": "yearly"}, "", None),
         ({"view": "weekly"}, "2026-11-24", None),
         ({}, "2026-W47", None),
