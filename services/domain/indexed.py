@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
 
 from services.domain.categories import with_twins
 from services.domain.papers import PaperFacts
@@ -29,12 +29,17 @@ class Indexed:
         """The texts at one place: one title, one name per author, …"""
         found = self._texts.get(place)
         if found is None:
-            found = self._texts[place] = tuple(words_of(text) for text in _texts(self.paper, place) if text)
+            found = self._texts[place] = tuple(words_of(text) for text in self._strings[place])
         return found
 
-    def strings(self, place: str) -> tuple[str, ...]:
-        """The texts at one place as they are written."""
-        return tuple(text for text in _texts(self.paper, place) if text)
+    @cached_property
+    def _strings(self) -> dict[str, list[str]]:
+        paper = self.paper
+        return strings(
+            title=paper.title, abstract=paper.abstract, names=[author.name for author in paper.authors],
+            affiliations=[author.affiliation for author in paper.authors], organization=paper.organization,
+            comment=paper.comment, journal_ref=paper.journal_ref,
+        )  # fmt: skip
 
     def vocabulary(self, places: tuple[str, ...]) -> dict[str, None]:
         """The different words at several places together."""
@@ -52,7 +57,7 @@ class Indexed:
         repos = [repo for repo in paper.repos if repo.state not in GONE]
         links = [link.slug for link in paper.links if link.kind == "code" and link.slug]
         return {
-            "category": _folded(with_twins(paper.categories)),
+            "category": category_values(tuple(paper.categories)),
             "feed": _folded(paper.feeds),
             "repo": _folded([*(repo.slug for repo in paper.repos), *links]),
             "language": _folded(repo.language for repo in repos),
@@ -61,21 +66,31 @@ class Indexed:
         }
 
 
-def _texts(paper: PaperFacts, place: str) -> Iterator[str | None]:
-    match place:
-        case "title":
-            yield paper.title
-        case "abstract":
-            yield paper.abstract
-        case "author":
-            yield from (author.name for author in paper.authors)
-        case "organization":
-            yield paper.organization
-            yield from dict.fromkeys(author.affiliation for author in paper.authors)
-        case "comment":
-            yield paper.comment
-        case "journal":
-            yield paper.journal_ref
+def strings(
+    *,
+    title: str,
+    abstract: str | None,
+    names: Iterable[str],
+    affiliations: Iterable[str | None],
+    organization: str | None,
+    comment: str | None,
+    journal_ref: str | None,
+) -> dict[str, list[str]]:
+    """The texts at each place where words are looked for, as they are written: one title, one name per author, …"""
+    return {
+        "title": [title] if title else [],
+        "abstract": [abstract] if abstract else [],
+        "author": [name for name in names if name],
+        "organization": [one for one in dict.fromkeys((organization, *affiliations)) if one],
+        "comment": [comment] if comment else [],
+        "journal": [journal_ref] if journal_ref else [],
+    }
+
+
+@lru_cache(maxsize=4_096)
+def category_values(categories: tuple[str, ...]) -> dict[str, str]:
+    """Categories with their twins, as compared and as shown; a source has few combinations of them."""
+    return _folded(with_twins(categories))
 
 
 def _folded(values: Iterable[str | None]) -> dict[str, str]:

@@ -9,24 +9,24 @@ name. Searching in it is `storage.search`.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlmodel import Session, col, select
 
-from services.domain.indexed import Indexed
-from services.domain.papers import AuthorData, PaperFacts
+from services.domain.indexed import category_values, strings
 from services.domain.words import in_order
 from services.storage.engine import is_sqlite
 from services.storage.sql import chunks
 from services.storage.tables import Paper
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same paper would get other words: a new index is filled, the old one dropped."""
 FAMILY = "paper_words_"
 TABLE = f"{FAMILY}{VERSION}"
@@ -43,14 +43,16 @@ OVERFLOW, LOOSE = "#overflow", "#loose"
 
 MAX_BYTES = 600_000
 """Words of one paper that are indexed; a tsvector ends at 1 MB."""
+_SURELY_FEW = 5_000
+"""Characters that cannot come to `MAX_BYTES`, however they fold and join."""
 _MAX_POSITION, _MAX_POSITIONS = 16_000, 250
 MAX_VALUE = 200
 _APART = " # "
 """Between texts of one place: no phrase goes across it."""
-_ROWS = 200
+_ROWS = 500
 
 words_table = sa.table(TABLE, sa.column("rowid"), sa.column(TABLE), sa.column("paper_id"), sa.column("words"))
-_TEXTS = ("id", "title", "abstract", "authors", "organization", "comment", "journal_ref", "categories")
+_TEXTS = ("title", "abstract", "authors", "organization", "comment", "journal_ref", "categories")
 
 
 # -- the table ---------------------------------------------------------------------------------------------------
@@ -110,18 +112,26 @@ def _tables(connection: Connection) -> list[str]:
 # -- its rows ----------------------------------------------------------------------------------------------------
 
 
+def add(session: Session, papers: Mapping[int, Mapping[str, Any]]) -> None:
+    """Index papers that were just inserted: their facts by row id."""
+    fresh = [_entry(paper_id, facts, _digest(facts)) for paper_id, facts in papers.items()]
+    for part in chunks(fresh, _ROWS):
+        _write(session, part)
+
+
 def refresh(session: Session, paper_ids: Sequence[int]) -> int:
     """Index these papers, those that are new or whose texts have changed; returns how many were written."""
     written = 0
     for part in chunks(sorted(set(paper_ids)), _ROWS):
         held = _digests(session, part)
         rows = session.execute(
-            sa.select(*(getattr(Paper, name) for name in _TEXTS)).where(col(Paper.id).in_(part))
-        ).all()
-        fresh = [(row, digest) for row in rows if (digest := _digest(row)) != held.get(row.id)]
-        if fresh:
-            _write(session, [_entry(row, digest) for row, digest in fresh])
-            written += len(fresh)
+            sa.select(*(getattr(Paper, name) for name in ("id", *_TEXTS))).where(col(Paper.id).in_(part))
+        )
+        papers = {row.id: row._asdict() for row in rows}
+        digests = {paper_id: _digest(facts) for paper_id, facts in papers.items()}
+        fresh = [paper_id for paper_id, digest in digests.items() if digest != held.get(paper_id)]
+        _write(session, [_entry(paper_id, papers[paper_id], digests[paper_id]) for paper_id in fresh])
+        written += len(fresh)
     return written
 
 
@@ -146,9 +156,8 @@ def _digests(session: Session, ids: Sequence[int]) -> dict[int, str]:
     return {row[0]: row[1] for row in session.execute(query, {"ids": list(ids)})}
 
 
-def _digest(row: Any) -> str:
-    texts = json.dumps([getattr(row, name) for name in _TEXTS[1:]], ensure_ascii=False)
-    return hashlib.blake2b(texts.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(msgspec.json.encode([facts[name] for name in _TEXTS]), digest_size=12).hexdigest()
 
 
 @dataclass(slots=True)
@@ -157,38 +166,44 @@ class _Entry:
 
     paper_id: int
     digest: str
-    words: dict[str, list[list[str]]] = field(default_factory=dict)
+    words: dict[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     joins: dict[str, list[str]] = field(default_factory=dict)
 
 
-def _entry(row: Any, digest: str) -> _Entry:
-    indexed = Indexed(
-        PaperFacts(
-            id=row.id, key="", title=row.title, abstract=row.abstract,
-            authors=tuple(AuthorData(**author) for author in row.authors), organization=row.organization,
-            comment=row.comment, journal_ref=row.journal_ref, categories=tuple(row.categories),
-            first_seen_at=datetime.min.replace(tzinfo=UTC),
-        )
+def _entry(paper_id: int, facts: Mapping[str, Any], digest: str) -> _Entry:
+    places = strings(
+        title=facts["title"], abstract=facts["abstract"], names=[author["name"] for author in facts["authors"]],
+        affiliations=[author.get("affiliation") for author in facts["authors"]], organization=facts["organization"],
+        comment=facts["comment"], journal_ref=facts["journal_ref"],
     )  # fmt: skip
-    entry, size = _Entry(row.id, digest), 0
-    for place in PLACES:
-        for text in indexed.strings(place):
-            ordered, joined = in_order(text)
-            entry.words.setdefault(place, []).append(ordered)
-            entry.joins.setdefault(place, []).extend(joined)
-            size += _size(ordered) + 2 * _size(joined)
-    values = [value_word(value) for value in indexed.values["category"]]
-    if size + sum(map(len, values)) > MAX_BYTES:
-        return _Entry(row.id, digest, joins={JOINED: [OVERFLOW]})
+    entry = _Entry(paper_id, digest)
+    letters = 0
+    for place, texts in places.items():
+        if not texts:
+            continue
+        cut = [in_order(text) for text in texts]
+        entry.words[place] = [ordered for ordered, _ in cut]
+        if joined := [word for _, joined in cut for word in joined]:
+            entry.joins[place] = joined
+        letters += sum(map(len, texts))
+    values = _category_words(tuple(facts["categories"]))
+    if letters > _SURELY_FEW and _size(entry) + sum(map(len, values)) > MAX_BYTES:
+        return _Entry(paper_id, digest, joins={JOINED: [OVERFLOW]})
     entry.words[CATEGORY] = [values]
-    entry.joins[JOINED] = list(dict.fromkeys(word for joined in entry.joins.values() for word in joined))
+    if entry.joins:
+        entry.joins[JOINED] = list(dict.fromkeys(word for joined in entry.joins.values() for word in joined))
     return entry
 
 
-def _size(words: Sequence[str]) -> int:
-    """Bytes these words take in the index, with what it needs beside each."""
-    letters = "".join(words)
-    return (len(letters) if letters.isascii() else len(letters.encode())) + 6 * len(words)
+def _size(entry: _Entry) -> int:
+    """Bytes these words take in the index, with what it needs beside each; joined words stand there twice."""
+    listed = [words for texts in entry.words.values() for words in texts] + 2 * list(entry.joins.values())
+    return sum(len("".join(words).encode()) + 6 * len(words) for words in listed)
+
+
+@lru_cache(maxsize=4_096)
+def _category_words(categories: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(value_word(value) for value in category_values(categories))
 
 
 def value_word(value: str) -> str:
@@ -200,60 +215,58 @@ def value_word(value: str) -> str:
 
 
 def _write(session: Session, entries: Sequence[_Entry]) -> None:
+    if not entries:
+        return
     connection = session.connection()
     if is_sqlite(session):
-        connection.execute(sa.text(f"DELETE FROM {TABLE} WHERE rowid = :id"), [{"id": e.paper_id} for e in entries])  # noqa: S608
-        names = ["rowid", *TAGS, "digest"]
-        connection.execute(
-            sa.text(f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES ({', '.join(':' + n for n in names)})"),  # noqa: S608
+        names = ["rowid", "digest", *TAGS]
+        marks = ", ".join("?" * len(names))
+        connection.exec_driver_sql(
+            f"INSERT OR REPLACE INTO {TABLE} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608
             [_columns(entry) for entry in entries],
         )
         return
-    connection.execute(
-        sa.text(
-            f"INSERT INTO {TABLE} (paper_id, digest, words) VALUES (:id, :digest, CAST(:words AS tsvector)) "  # noqa: S608
-            "ON CONFLICT (paper_id) DO UPDATE SET digest = excluded.digest, words = excluded.words"
-        ),
-        [{"id": entry.paper_id, "digest": entry.digest, "words": _vector(entry)} for entry in entries],
+    connection.exec_driver_sql(
+        f"INSERT INTO {TABLE} (paper_id, digest, words) VALUES (%s, %s, %s::tsvector) "  # noqa: S608
+        "ON CONFLICT (paper_id) DO UPDATE SET digest = excluded.digest, words = excluded.words",
+        [(entry.paper_id, entry.digest, _vector(entry)) for entry in entries],
     )
 
 
-def _columns(entry: _Entry) -> dict[str, Any]:
-    row: dict[str, Any] = {"rowid": entry.paper_id, "digest": entry.digest}
-    for place in TAGS:
-        texts = [" ".join(words) for words in entry.words.get(place, ())]
-        row[place] = _APART.join([*texts, " ".join(entry.joins.get(place, ()))])
-    return row
+def _columns(entry: _Entry) -> tuple[Any, ...]:
+    joins = entry.joins
+    return (
+        entry.paper_id, entry.digest,
+        *(_APART.join([*map(" ".join, entry.words.get(place, ())), " ".join(joins.get(place, ()))]) for place in TAGS),
+    )  # fmt: skip
 
 
 def _vector(entry: _Entry) -> str:
-    """A tsvector written out: each word with its places. What has none, or more than it can hold, has no place."""
-    at: dict[str, list[int]] = {}
+    """A tsvector written out: each word with its places. What has none, or more than it can hold, has no place.
+
+    Words are letters, digits and the signs `+` and `#`: there is nothing to quote in them.
+    """
+    written: list[str] = []
     loose = False
     for place, texts in entry.words.items():
-        position = 1
+        at: defaultdict[str, list[int]] = defaultdict(list)
+        tag, weight = TAGS[place], "A" if place == "title" else ""
+        start = 1
         for words in texts:
-            for word in words:
-                positions = at.setdefault(f"{TAGS[place]}/{word}", [])
-                if position > _MAX_POSITION or len(positions) >= _MAX_POSITIONS:
-                    loose = True
-                else:
-                    positions.append(position)
-                position += 1
-            position += 2
+            for position, word in enumerate(words, start):
+                at[word].append(position)
+            start += len(words) + 2
+        for word, positions in at.items():
+            if len(positions) > _MAX_POSITIONS or positions[-1] > _MAX_POSITION:
+                loose = True
+                positions = [one for one in positions[:_MAX_POSITIONS] if one <= _MAX_POSITION]
+            placed = f"{weight},".join(map(str, positions))
+            written.append(f"'{tag}/{word}':{placed}{weight}" if placed else f"'{tag}/{word}'")
     for place, joined in entry.joins.items():
-        for word in joined:
-            at.setdefault(f"{TAGS[place]}/{word}", [])
+        written += [f"'{TAGS[place]}/{word}'" for word in dict.fromkeys(joined)]
     if loose:
-        at.setdefault(f"{TAGS[JOINED]}/{LOOSE}", [])
-    return " ".join(_lexemes(at))
-
-
-def _lexemes(at: dict[str, list[int]]) -> Iterator[str]:
-    for word, positions in at.items():
-        weight = "A" if word.startswith("t/") else ""
-        placed = ",".join(f"{position}{weight}" for position in positions)
-        yield quoted(word) + (f":{placed}" if placed else "")
+        written.append(f"'{TAGS[JOINED]}/{LOOSE}'")
+    return " ".join(written)
 
 
 def quoted(lexeme: str) -> str:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Dialect, Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, SQLModel
+from sqlalchemy.types import TypeEngine
+from sqlmodel import AutoString, Session, SQLModel
 
 from services.storage.engine import is_sqlite
 
@@ -29,6 +30,34 @@ def chunks(items: Sequence[T], size: int = IN_LIMIT) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+def execute_many(session: Session, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run an INSERT for each of `rows`, which have the same names.
+
+    The rows are made ready for the driver here: what is the same for all of a column is looked up once, and texts
+    and numbers are passed on as they are. Core's own loop calls three functions for each value.
+    """
+    connection = session.connection()
+    names = list(rows[0])
+    compiled = statement.compile(dialect=connection.dialect, column_keys=names)
+    if set(compiled.params) != set(names):  # the statement brings values of its own
+        connection.execute(statement, list(rows))
+        return
+    ready = [_made_ready(statement.table.c[name].type, connection.dialect) for name in names]
+    columns = [
+        [row[name] for row in rows] if process is None else [process(row[name]) for row in rows]
+        for name, process in zip(names, ready, strict=True)
+    ]
+    if (order := compiled.positiontup) is not None:
+        values: Any = list(zip(*(columns[names.index(name)] for name in order), strict=True))
+    else:
+        values = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    connection.exec_driver_sql(compiled.string, values)
+
+
+def _made_ready(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    return None if isinstance(kind, AutoString) else kind.dialect_impl(dialect).bind_processor(dialect)
+
+
 def _insert(session: Session, table: Table) -> Any:
     return sqlite.insert(table) if is_sqlite(session) else postgresql.insert(table)
 
@@ -47,7 +76,7 @@ def insert_ignore(
     table = table_of(model)
     statement = _insert(session, table).on_conflict_do_nothing(index_elements=list(key))
     if not returning:
-        session.connection().execute(statement, list(rows))
+        execute_many(session, statement, rows)
         return []
     statement = statement.returning(*(table.c[name] for name in returning))
     return list(session.connection().execute(statement, list(rows)).all())
@@ -73,4 +102,4 @@ def upsert(
         set_={name: statement.excluded[name] for name in update},
         where=condition,
     )
-    session.connection().execute(statement, list(rows))
+    execute_many(session, statement, rows)

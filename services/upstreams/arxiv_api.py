@@ -125,9 +125,11 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
     total = start = page_size = None
     papers: list[PaperData] = []
     rejected: list[Rejected] = []
-    entries = [child for child in root if child.tag == f"{_ATOM}entry"]
+    entries: list[Any] = []
     for child in root:
         match tag_of(child):
+            case "entry":
+                entries.append(child)
             case "title":
                 title = clean(text_of(child), limit=500) or None
             case "totalResults":
@@ -229,6 +231,9 @@ def _entry(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
 
 
 def _author(element: Any) -> AuthorData | None:
+    if len(element) == 1:  # nearly always
+        only = element[0]
+        return author_from(text_of(only)) if local_of(only.tag) == "name" else None
     name = ""
     places: list[str] = []
     for child in element:

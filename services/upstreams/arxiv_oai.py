@@ -17,7 +17,7 @@ from services.domain.papers import PaperData, ParsedFeed, Rejected
 from services.domain.text import clean
 from services.upstreams.documents import load_xml, local_of, tag_of, text_of
 from services.upstreams.fields import name_entry, parse_day
-from services.upstreams.oai_formats import FORMATS, first_text
+from services.upstreams.oai_formats import FORMATS, identifier_of
 
 GATE = "arxiv.org"
 INTERVAL_S = 3.0
@@ -144,29 +144,19 @@ def _error(element: Any) -> ParsedFeed:
 
 def _record(record: Any, *, rank: int) -> PaperData | tuple[str, str]:
     """A paper, or why there is none and what names the record."""
-    identifier = ""
-    sets: list[str] = []
+    header: Any = None
     content: Any = None
     for child in record:
-        match local_of(child.tag):
-            case "header":
-                if child.get("status") == "deleted":
-                    return "deleted by the source", name_entry(first_text(child, "identifier"))
-                for one in child:
-                    match local_of(one.tag):
-                        case "identifier":
-                            identifier = identifier or text_of(one)
-                        case "setSpec":
-                            sets.append(text_of(one))
-                        case _:
-                            continue
-            case "metadata":
-                content = next((one for one in child if tag_of(one)), None)
-            case _:
-                continue
+        name = local_of(child.tag)
+        if name == "header":
+            header = child
+            if child.get("status") == "deleted":
+                return "deleted by the source", name_entry(identifier_of(child))
+        elif name == "metadata":
+            content = next((one for one in child if tag_of(one)), None)
     if content is None:
-        return "no metadata", name_entry(identifier)
+        return "no metadata", name_entry(identifier_of(header))
     reader = FORMATS.get(tag_of(content))
     if reader is None:
-        return f"metadata in the unknown format <{clean(tag_of(content), limit=60)}>", name_entry(identifier)
-    return reader(content, identifier, sets, rank)
+        return f"metadata in the unknown format <{clean(tag_of(content), limit=60)}>", name_entry(identifier_of(header))
+    return reader(content, header, rank)

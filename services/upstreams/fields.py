@@ -136,9 +136,14 @@ _NUMBERED = re.compile(r"\((\d+)\)\s*")
 _COLLABORATION = re.compile(r"^(.{2,80}?\b(?:collaborations?|consortium|team|group|network)):\s+", re.I)
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a name is in the usual form, of which nothing would be changed."""
+    return len(name) <= 300 and _PLAIN_NAME.fullmatch(name) is not None
+
+
 def author_from(name: str, affiliation: str | None = None, *, tex: bool = True) -> AuthorData | None:
     """An author with a readable name (TeX accents resolved), or `None` when nothing is left of it."""
-    if not affiliation and len(name) <= 300 and _PLAIN_NAME.fullmatch(name):
+    if not affiliation and is_plain_name(name):
         return AuthorData(name=name)
     plain = clean(latex_to_text(name) if tex and _TEX.search(name) else name, limit=300)
     plain = plain.strip(" ,;")

@@ -13,6 +13,7 @@ from services.upstreams.documents import local_of, tag_of, text_of
 from services.upstreams.fields import (
     arxiv_categories,
     author_from,
+    is_plain_name,
     name_entry,
     parse_utc,
     says_withdrawn,
@@ -29,9 +30,13 @@ def first_text(element: Any, name: str) -> str:
     return ""
 
 
-def _arxiv_record(content: Any, identifier: str, sets: list[str], rank: int) -> PaperData | tuple[str, str]:
+def identifier_of(header: Any) -> str:
+    """The OAI identifier in a record's header; empty when there is none."""
+    return first_text(header, "identifier") if header is not None else ""
+
+
+def _arxiv_record(content: Any, header: Any, rank: int) -> PaperData | tuple[str, str]:
     """`arXiv`, `arXivRaw` and `arXivOld`: the same names, but for authors and dates."""
-    del sets
     texts: dict[str, str] = {}
     authors: tuple[AuthorData, ...] = ()
     versions: list[tuple[int, str, str]] = []
@@ -44,13 +49,13 @@ def _arxiv_record(content: Any, identifier: str, sets: list[str], rank: int) -> 
             if number.isdecimal() and len(number) < 6:
                 versions.append((int(number), first_text(child, "date"), first_text(child, "source_type")))
         elif name not in texts:
-            texts[name] = text_of(child)
-    arxiv = parse_arxiv(texts.get("id", "")) or parse_arxiv(identifier)
+            texts[name] = text_of(child) if len(child) else child.text or ""
+    arxiv = parse_arxiv(texts.get("id", "")) or parse_arxiv(identifier_of(header))
     title = clean(texts.get("title", ""))
     if arxiv is None:
-        return "no arXiv identifier", name_entry(identifier, title)
+        return "no arXiv identifier", name_entry(identifier_of(header), title)
     if not title:
-        return "no title", name_entry(identifier, arxiv.base)
+        return "no title", name_entry(identifier_of(header), arxiv.base)
     versions.sort()
     comment, abstract = clean(texts.get("comments", "")) or None, clean(texts.get("abstract", "")) or None
     identifiers: tuple[Identifier, ...] = (Identifier("arxiv", arxiv.base),)
@@ -75,17 +80,42 @@ def _arxiv_record(content: Any, identifier: str, sets: list[str], rank: int) -> 
 
 
 def _authors(element: Any) -> tuple[AuthorData, ...]:
+    usual = _usual_names(element)
+    if usual is not None:
+        return tuple([AuthorData(name=name) for name in usual])
     people = [child for child in element if local_of(child.tag) == "author"]
     if not people:
         return split_byline(text_of(element))
     return tuple([author for author in map(_person, people) if author])
 
 
+def _usual_names(element: Any) -> list[str] | None:
+    """The names where each author is a family name and given names and nothing else; `None` for any other list.
+
+    All is read in one walk: elements are dear, and this is three of them for every author.
+    """
+    names: list[str] = []
+    people = 0
+    family = None
+    for one in element.iterdescendants():
+        tag = local_of(one.tag)
+        if tag == "keyname":
+            family = one.text
+        elif tag == "forenames":
+            given = one.text
+            name = f"{given} {family}"
+            if not given or not family or not is_plain_name(name):
+                return None
+            names.append(name)
+            family = None
+        elif tag == "author":
+            people += 1
+        else:
+            return None
+    return names if names and len(names) == people else None
+
+
 def _person(element: Any) -> AuthorData | None:
-    if len(element) == 2:  # nearly always: family name, given names
-        family, given = element
-        if local_of(family.tag) == "keyname" and local_of(given.tag) == "forenames":
-            return author_from(f"{text_of(given).strip()} {text_of(family).strip()}".strip())
     texts: dict[str, str] = {}
     places: list[str] = []
     for child in element:
@@ -98,8 +128,10 @@ def _person(element: Any) -> AuthorData | None:
     return author_from(" ".join(names), "; ".join(places) if places else None)
 
 
-def _dublin_core(content: Any, identifier: str, sets: list[str], rank: int) -> PaperData | tuple[str, str]:
+def _dublin_core(content: Any, header: Any, rank: int) -> PaperData | tuple[str, str]:
     """`oai_dc`, from arXiv or elsewhere. First comes the abstract, in arXiv's case then the comment."""
+    identifier = identifier_of(header)
+    sets = [text_of(one) for one in header if local_of(one.tag) == "setSpec"] if header is not None else []
     texts: dict[str, list[str]] = {}
     for child in content:
         texts.setdefault(tag_of(child), []).append(clean(text_of(child)))
@@ -161,11 +193,11 @@ def _category_of_set(spec: str) -> str:
     return ".".join(parts[1:3]) if len(parts) >= 3 else parts[-1]
 
 
-FORMATS: dict[str, Callable[[Any, str, list[str], int], PaperData | tuple[str, str]]] = {
+FORMATS: dict[str, Callable[[Any, Any, int], PaperData | tuple[str, str]]] = {
     "arXiv": _arxiv_record,
     "arXivRaw": _arxiv_record,
     "arXivOld": _arxiv_record,
     "dc": _dublin_core,
 }
-"""Readers by the local name of the metadata element: element, OAI identifier, setSpecs and rank in; a paper out, or
-why there is none and what names the record."""
+"""Readers by the local name of the metadata element: element, header and rank in; a paper out, or why there is none and
+what names the record."""

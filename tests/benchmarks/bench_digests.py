@@ -66,14 +66,14 @@ def compose(rt: Runtime, subscriptions: Sequence[int], period: str) -> list[int]
 
 
 def render(rt: Runtime, made: Sequence[int]) -> int:
-    """Render each edition and keep it as the send step does, its mail included; the bytes of all mails."""
+    """Render each edition and keep it with its intent as the send step does, its mail included; the bytes of all."""
     size = 0
     for number in made:
         with rt.reading() as session:
             (delivery, subscriber, _), *_ = deliveries.list_all(session, edition_id=number)
             message = render_edition(rt, session, editions.get(session, number), delivery)
         with rt.writing() as session:
-            deliveries.keep_message(session, delivery.id or 0, pack(message))
+            deliveries.move(session, delivery.id or 0, "sending", now=rt.now(), message=pack(message))
         size += len(build_mime(message, rt.settings.mail_from, subscriber.address))
     return size
 

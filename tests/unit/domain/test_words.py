@@ -17,6 +17,7 @@ from services.domain.words import (
     has_name,
     has_near,
     has_phrase,
+    in_order,
     near_units,
     units_of,
     within,
@@ -50,6 +51,32 @@ def test_folding_keeps_marks_that_make_another_word() -> None:
 @given(st.text())
 def test_folding_twice_changes_nothing_more_to_the_words(text: str) -> None:
     assert compounds(fold(fold(text))) == compounds(fold(text))
+
+
+@given(st.text(st.sampled_from("ab1é言 -.'+#\\$_{}\n"), max_size=400))
+def test_words_in_order_are_the_words_of_a_text(text: str) -> None:
+    ordered, joined = in_order(text)
+    places = words_of(text).places
+    assert {*ordered, *joined} == set(places)
+    assert all((at, at + 1) in places[word] for at, word in enumerate(ordered))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"Schr\"odinger, G\"{o}del, Erd\H{o}s", ["schrodinger", "godel", "erdos"]),
+        (r"Fran\c{c}ois, \'{\i}ndice, Gar\c con", ["francois", "indice", "garcon"]),
+        (
+            r"\O rsted, \L{}ukasz, \AA ngstr\"om, Stra{\ss}e, \ae ther",
+            ["orsted", "lukasz", "angstrom", "strasse", "aether"],
+        ),
+        (r"a new \r{ho} of \alpha", ["a", "new", "rho", "of", "alpha"]),
+    ],
+)
+def test_letters_that_tex_writes_are_read_plainly(written: str, read: list[str]) -> None:
+    assert in_order(written)[0] == read
+    assert in_order(f"{written} {'and more of the same ' * 6}")[0][: len(read)] == read
+    assert has_phrase(words_of(written), units_of(" ".join(read)))
 
 
 @given(st.text(st.characters(exclude_characters="\\$^{}~_%#&-`'"), max_size=200))

@@ -149,3 +149,28 @@ def test_answers_without_records_are_refused_by_their_verb(verb: str) -> None:
 def test_another_document_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedDocument, match="expected an OAI-PMH answer"):
         arxiv_oai.parse(body, ABOUT)
+
+
+@pytest.mark.parametrize(
+    ("authors", "names"),
+    [
+        ("<author><keyname>Ray</keyname><forenames>Al</forenames></author>", ["Al Ray"]),
+        ("<author><keyname>Ray</keyname></author>", ["Ray"]),
+        ("<author><keyname>Ray</keyname><forenames/></author>", ["Ray"]),
+        ("<author><forenames>Al</forenames><keyname>Ray</keyname></author>", ["Al Ray"]),
+        ("<author><keyname>Ray</keyname><forenames>Al</forenames><suffix>Jr</suffix></author>", ["Al Ray Jr"]),
+        (
+            "<author><keyname>Ray</keyname></author>"
+            "<author><keyname>Lee</keyname><forenames>Bo</forenames><forenames>Cy</forenames></author>",
+            ["Ray", "Bo Lee"],
+        ),
+        ("<author><keyname>  Ray </keyname>\n<forenames>Al</forenames></author>", ["Al Ray"]),
+    ],
+)
+def test_authors_are_read_in_whatever_order_their_names_stand(authors: str, names: list[str]) -> None:
+    record = (
+        '<metadata><arXiv xmlns="http://arxiv.org/OAI/arXiv/"><id>2601.01234</id>'
+        f"<authors>{authors}</authors><title>Tides</title></arXiv></metadata>"
+    )
+    (paper,) = arxiv_oai.parse(answer(f"<ListRecords><record>{record}</record></ListRecords>"), ABOUT).papers
+    assert [author.name for author in paper.authors] == names
