@@ -3,6 +3,7 @@ kill plan and in the simulation; each must be noticed by both."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from sqlmodel import Session, col
 from services.domain.jobs import Claim
 from services.pipeline import send
 from services.runtime import Runtime, Step
-from services.storage import deliveries, jobs, papers
+from services.storage import deliveries, jobs, paper_rows
 from services.storage.engine import writing
 from services.storage.tables import Job, Sighting
 from tests.faults import kill, simulation
@@ -24,42 +25,29 @@ from tests.faults.kill import Report
 
 def no_unique_sightings() -> None:
     """A UNIQUE constraint is dropped, and what relied on it writes a second row."""
-    ignore = vars(papers)["insert_ignore"]
-
-    def insert(session: Session, model: Any, rows: Sequence[Mapping[str, Any]], key: Sequence[str], **more: Any) -> Any:
-        if model is not Sighting:
-            return ignore(session, model, rows, key, **more)
-        _drop_unique(session, "sightings")
-        session.connection().execute(Sighting.__table__.insert(), list(rows))  # type: ignore[attr-defined]
-        return []
-
-    vars(papers)["insert_ignore"] = insert
-    upsert = vars(papers)["upsert"]
+    upsert = vars(paper_rows)["upsert"]
 
     def put(session: Session, model: Any, rows: Sequence[Mapping[str, Any]], key: Sequence[str], **more: Any) -> None:
-        if model is Sighting:
-            insert(session, model, rows, key)
-        else:
+        if model is not Sighting:
             upsert(session, model, rows, key, **more)
+            return
+        _drop_unique(session, "sightings")
+        session.connection().execute(Sighting.__table__.insert(), list(rows))  # type: ignore[attr-defined]
 
-    vars(papers)["upsert"] = put
+    vars(paper_rows)["upsert"] = put
 
 
 def _drop_unique(session: Session, table: str) -> None:
     """Make a table without its constraints, once."""
-    made = session.execute(text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": table}).scalar_one()
-    if "UNIQUE" not in str(made):
+    made = str(session.execute(text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": table}).scalar_one())
+    if "UNIQUE" not in made:
         return
-    session.execute(text(f"CREATE TABLE loose AS SELECT * FROM {table}"))
-    session.execute(text(f"DROP TABLE {table}"))
-    session.execute(text(
-        f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, paper_id BIGINT, feed_id BIGINT, day DATE, rank INTEGER, "
-        "announce_type VARCHAR, seen_at DATETIME)"
-    ))  # fmt: skip
-    session.execute(
-        text(f"INSERT INTO {table} SELECT id, paper_id, feed_id, day, rank, announce_type, seen_at FROM loose")
-    )
-    session.execute(text("DROP TABLE loose"))
+    loose, dropped = re.subn(r",\s*(CONSTRAINT \w+ )?UNIQUE \([^)]*\)", "", made)
+    assert dropped, made
+    session.execute(text(f"ALTER TABLE {table} RENAME TO strict"))
+    session.execute(text(loose))
+    session.execute(text(f"INSERT INTO {table} SELECT * FROM strict"))
+    session.execute(text("DROP TABLE strict"))
 
 
 def token_not_checked() -> None:
