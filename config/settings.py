@@ -289,6 +289,11 @@ class Settings(BaseSettings):
     audit_keep_days: int = Field(
         400, ge=1, le=36_500, description="How long the audit of acts of persons and programs is kept."
     )
+    messages_keep_days: int = Field(
+        30, ge=1, le=36_500,
+        description="How long the bytes of a message are kept once its delivery is settled; sending it again after "
+        "that renders it anew.",
+    )  # fmt: skip
     jobs_keep_days: int = Field(30, ge=1, le=36_500, description="How long finished jobs stay listed.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "console"] = Field(

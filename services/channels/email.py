@@ -38,7 +38,7 @@ _IDLE_S = 30.0
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 _LOGIN_CODES = frozenset({530, 534, 535, 538})
 _CLOSING = 421
-_UNACKED_AT, _MIN_RTT_AT = 24, 148
+_UNACKED_AT, _NOT_SENT_AT, _MIN_RTT_AT = 24, 144, 148
 """Where `struct tcp_info` has them (linux/tcp.h)."""
 
 
@@ -343,15 +343,20 @@ def _wait_until_taken(link: socket.socket, timeout_s: float) -> None:
 
 def _in_flight(link: socket.socket) -> tuple[int, float]:
     """Segments that are not acknowledged and the shortest round trip seen, in seconds; zeros where the system does not
-    tell. From Linux's `struct tcp_info`: `tcpi_unacked` and `tcpi_min_rtt`, in microseconds."""
+    tell. What waits here for the other side to make room counts as two: then it is not the last one that is out.
+
+    From Linux's `struct tcp_info`: `tcpi_unacked`, `tcpi_notsent_bytes`, and `tcpi_min_rtt` in microseconds.
+    """
     try:
         told = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MIN_RTT_AT + 4)
     except (AttributeError, OSError):
         return 0, 0.0
     if len(told) < _MIN_RTT_AT + 4:
         return 0, 0.0
-    unacked, min_rtt = (int.from_bytes(told[at : at + 4], sys.byteorder) for at in (_UNACKED_AT, _MIN_RTT_AT))
-    return unacked, min_rtt / 1e6
+    unacked, not_sent, min_rtt = (
+        int.from_bytes(told[at : at + 4], sys.byteorder) for at in (_UNACKED_AT, _NOT_SENT_AT, _MIN_RTT_AT)
+    )
+    return unacked + 2 * (not_sent > 0), min_rtt / 1e6
 
 
 def _unacknowledged(link: socket.socket) -> int:

@@ -58,8 +58,9 @@ class Load:
     quota_share: float = 0.8
     jobs_keep_days: float = 30
     documents_keep_days: float = 90
+    messages_keep_days: float = 30
     deliveries_keep_days: float = 365
-    """For how long the disk is to suffice: nothing of a delivery is thrown away by itself."""
+    """For how long the disk is to suffice: of a delivery only the message is thrown away by itself."""
     backups: float = 3
     cores: float = 8
     """Of one machine."""
@@ -226,11 +227,13 @@ def _disk(load: Load, figures: Figures) -> dict[str, float]:
     """In GB. Documents are those of what came within their retention, the backfill among them."""
     kept = min(load.papers, load.new_a_day * load.documents_keep_days)
     filling = load.papers * min(1.0, load.documents_keep_days / max(load.backfill_days, 1e-9))
+    days = load.deliveries_keep_days
+    bare = max(days - load.messages_keep_days, 0.0)
     parts = {
         "papers": load.papers * figures.paper_bytes,
         "documents": max(kept, filling) * figures.document_bytes,
         "polls": load.feeds * load.polls_a_day * load.jobs_keep_days * figures.poll_bytes,
-        "deliveries": load.mails_a_day * load.deliveries_keep_days * figures.delivery_bytes,
+        "deliveries": load.mails_a_day * (days * figures.delivery_bytes - bare * figures.message_bytes),
         "jobs": 2 * load.mails_a_day * load.jobs_keep_days * figures.job_bytes,
         "readers": load.subscribers * figures.reader_bytes,
     }

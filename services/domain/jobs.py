@@ -19,6 +19,7 @@ STAGE_OF = {
     "compose_edition": "notify",
     "send_deliveries": "notify",
     "send_notice": "notify",
+    "ask_to_confirm": "notify",
     "recheck_papers": "enrich",
     "read_votes": "enrich",
     "look_up_papers": "enrich",

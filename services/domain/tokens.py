@@ -15,8 +15,8 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from services.domain.errors import InvalidInput
 
-PURPOSES = ("confirm", "unsubscribe", "preferences", "pause", "saved", "data")
-"""What a link may be for: acts on a subscription."""
+PURPOSES = ("confirm", "unsubscribe", "preferences", "pause", "saved", "data", "edition")
+"""What a link may be for: acts on a subscription, and a look at one of its editions."""
 
 PAPER_PURPOSES = ("save", "more", "less", "mute", "snooze")
 """Acts of a subscription's reader on one paper."""

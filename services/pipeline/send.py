@@ -1,6 +1,6 @@
 """Send: each delivery of an edition leaves once, and what became of it is written down.
 
-    render once, keep the bytes → connect … 354 → commit `sending` → the dot → commit the outcome
+    render → connect … 354 → commit `sending` and the bytes → the dot → commit the outcome and the job's end
 
 Between the commit of `sending` and that of the outcome lies the one window in which nobody can say whether a
 message left. A delivery that a later try finds `sending` was caught in it: `BROADSHEET_SMTP_AMBIGUITY` decides.
@@ -17,7 +17,7 @@ import structlog
 from sqlmodel import Session
 
 from services.channels import Channel, PartedChannel
-from services.domain.deliveries import SETTLED, Part, certain_state, parts_from_json, parts_to_json, should_send
+from services.domain.deliveries import Part, certain_state, parts_from_json, parts_to_json, should_send
 from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown, RateLimited
 from services.domain.jobs import Claim, NewJob
 from services.domain.messages import Message, Receipt
@@ -56,22 +56,24 @@ def send_job(edition_id: int, again: str = "") -> NewJob:
 def send_deliveries(rt: Runtime, claim: Claim) -> None:
     """Send what is left to send of one edition: payload `edition_id`. Each delivery keeps its own state."""
     with rt.reading() as session:
-        rows = deliveries.list_all(session, edition_id=claim.payload["edition_id"])
+        left = deliveries.unsettled(session, claim.payload["edition_id"])
     again: list[DeliveryError] = []
-    for delivery, _, _ in reversed(rows):
-        if delivery.state in SETTLED:
-            continue
+    finished = False
+    for place, delivery_id in enumerate(left, 1):
         try:
-            _send(rt, claim, delivery.id or 0)
+            finished = _send(rt, claim, delivery_id, last=place == len(left) and not again)
         except DeliveryDeferred as error:
             again.append(error)
     if again:
         raise max(again, key=lambda error: error.retry_after or timedelta(0))
-    with rt.step(claim):
-        log.debug("edition.sent", edition=claim.payload["edition_id"])
+    if not finished:
+        with rt.step(claim):
+            pass
 
 
-def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
+def _send(rt: Runtime, claim: Claim, delivery_id: int, *, last: bool = False) -> bool:
+    """Send one delivery, or settle it unsent. With `last` its outcome ends the job, in one transaction with it;
+    returns whether that has been done."""
     with rt.reading() as session:
         delivery, subscriber, edition = deliveries.get(session, delivery_id)
         subscription, _ = subscribers.get_subscription(session, edition.subscription_id)
@@ -81,32 +83,32 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
     state = certain_state(delivery.state, parts)
     verdict = should_send(state, wanted, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
     if verdict != "send":
-        _settle(rt, claim, delivery, verdict, subscription.cadence)
-        return
+        return _settle(rt, claim, delivery, verdict, subscription.cadence, last)
+    kept: bytes | None = None
     if delivery.message is not None:
         message = unpack(delivery.message)
     else:
         with rt.reading() as session:
             message = render_edition(rt, session, edition, delivery)
-        with rt.writing() as session:
-            jobs.check(session, claim)
-            deliveries.keep_message(session, delivery_id, pack(message))
+        kept = pack(message)
         rt.checkpoint("send_deliveries.rendered")
 
     channel = rt.channel(subscriber.channel, subscriber.address)
     if channel.name == "email":
         _keep_to_rate(rt)
     gate = f"slack {subscriber.address}" if channel.name == "slack" and isinstance(channel, PartedChannel) else ""
-    course = _Course(rt, claim, delivery_id, attempts=delivery.attempts + 1, parts=parts, gate=gate)
+    course = _Course(rt, claim, delivery_id, delivery.attempts + 1, parts, gate=gate, last=last, kept=kept)
     try:
         receipt = _hand_over(channel, message, subscriber.address, f"{edition.id}-{delivery_id}", course)
     except DeliveryRefused as error:
-        course.end("failed", code=error.code, detail=str(error)[:1000])
+        course.end("failed", last=last, code=error.code, detail=str(error)[:1000])
         log.warning("delivery.failed", delivery=delivery_id, code=error.code, error=str(error))
     except DeliveryUnknown as error:
-        _move(rt, claim, delivery_id, "unknown", code=error.code, detail=str(error)[:1000])
+        resend = rt.settings.smtp_ambiguity == "resend"
+        last = last and not resend
+        _move(rt, claim, delivery_id, "unknown", last=last, code=error.code, detail=str(error)[:1000])
         log.warning("delivery.unknown", delivery=delivery_id, error=str(error))
-        if rt.settings.smtp_ambiguity == "resend":
+        if resend:
             raise DeliveryDeferred(str(error), code=error.code) from error
     except DeliveryDeferred as error:
         course.end("deferred", code=error.code, detail=str(error)[:1000])
@@ -116,6 +118,7 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int) -> None:
         rt.checkpoint("send_deliveries.answered")
         course.accepted(receipt)
         log.info("delivery.accepted", delivery=delivery_id, channel=channel.name, code=receipt.code)
+    return last
 
 
 def _hand_over(channel: Channel, message: Message, to: str, key: str, course: _Course) -> Receipt:
@@ -136,6 +139,11 @@ class _Course:
     parts: dict[str, Part]
     gate: str = ""
     """What the parts pass through at their pace, where they have one."""
+    last: bool = False
+    """Whether the job ends with this delivery."""
+    kept: bytes | None = None
+    """The rendered message, until it is written with the first step there is to write: every later try sends these
+    bytes."""
     _begun: list[str] = field(default_factory=list)
     """Parts that this try was the first to begin."""
 
@@ -168,7 +176,7 @@ class _Course:
         look = look_job(self.delivery_id, 0, now) if has_thread(self.parts) else None
         then = [look] if look is not None else []
         _move(
-            self.rt, self.claim, self.delivery_id, "accepted", then=then, code=receipt.code,
+            self.rt, self.claim, self.delivery_id, "accepted", then=then, last=self.last, code=receipt.code,
             detail=receipt.detail[:1000], sent_at=now,
         )  # fmt: skip
 
@@ -185,7 +193,10 @@ class _Course:
     def _write(self, state: str, **values: Any) -> None:
         if self.parts or self._begun:
             values["parts"] = parts_to_json(self.parts)
+        if self.kept is not None:
+            values["message"] = self.kept
         _move(self.rt, self.claim, self.delivery_id, state, **values)
+        self.kept = None
 
 
 def _keep_to_rate(rt: Runtime) -> None:
@@ -206,28 +217,38 @@ def _keep_to_rate(rt: Runtime) -> None:
             pass
 
 
-def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str, cadence: str) -> None:
+def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str, cadence: str, last: bool) -> bool:
+    """Write what a verdict other than `send` makes of a delivery; returns whether the job has ended with it."""
     if verdict not in OUTCOMES or delivery.state == OUTCOMES[verdict][0]:
-        return
+        return False
     state, detail = OUTCOMES[verdict]
     # An alert has no next edition. What may have arrived, or has in part, is not told again.
-    gives_back = verdict == "expire" and delivery.state in {"planned", "deferred"} and not delivery.parts
-    if gives_back and cadence != "instant":
-        with rt.writing() as session:
-            jobs.check(session, claim)
-            deliveries.move(session, delivery.id or 0, state, now=rt.now(), detail=f"{detail}; {IN_THE_NEXT}")
-            editions.give_back(session, delivery.edition_id)
-    else:
-        _move(rt, claim, delivery.id or 0, state, detail=detail)
+    untold = delivery.state in {"planned", "deferred"} and not delivery.parts
+    give_back = verdict == "expire" and untold and cadence != "instant"
+    detail = f"{detail}; {IN_THE_NEXT}" if give_back else detail
+    _move(
+        rt, claim, delivery.id or 0, state, last=last, given_back=delivery.edition_id if give_back else None,
+        detail=detail,
+    )  # fmt: skip
     log.info("delivery.settled", delivery=delivery.id, state=state)
+    return last
 
 
-def _move(rt: Runtime, claim: Claim, delivery_id: int, to: str, *, then: Sequence[NewJob] = (), **values: Any) -> None:
-    """One step of a delivery and the jobs that follow, in a transaction that holds only while the claim does."""
+def _move(
+    rt: Runtime, claim: Claim, delivery_id: int, to: str, *, then: Sequence[NewJob] = (), last: bool = False,
+    given_back: int | None = None, **values: Any,
+) -> None:  # fmt: skip
+    """One step of a delivery and what follows from it, in a transaction that holds only while the claim does: jobs,
+    the edition that is taken back, and with `last` the end of the job that sends."""
     with rt.writing() as session:
         jobs.check(session, claim)
-        deliveries.move(session, delivery_id, to, now=rt.now(), **values)
-        jobs.add(session, then, now=rt.now(), cause_id=claim.job_id)
+        now = rt.now()
+        deliveries.move(session, delivery_id, to, now=now, **values)
+        if given_back is not None:
+            editions.give_back(session, given_back)
+        jobs.add(session, then, now=now, cause_id=claim.job_id)
+        if last:
+            jobs.finish(session, claim, now=now)
         rt.checkpoint(f"send_deliveries.{to}_written")
     rt.checkpoint(f"send_deliveries.{to}_committed")
 

@@ -82,7 +82,7 @@ def edition_view(
         sources=tuple(sources),
         facts_checked_at=min(checked, default=None),
         cadence=CADENCE_WORDS[subscription.cadence].format(at=subscription.at),
-        web_url=rt.url(f"/editions/{edition_id}") if edition_id else rt.url("/"),
+        web_url=edition_url(rt, edition_id, subscriber) if edition_id else rt.url("/"),
         all_url=rt.url(f"/?day={day}"),
         feed_url=rt.url(feed_path(subscription)),
         preferences_url=links.get("preferences"),
@@ -100,6 +100,11 @@ def feed_path(subscription: Subscription) -> str:
     if len(subscription.feeds) > 1:
         asked = f"{asked} feed:({' OR '.join(subscription.feeds)})".strip()
     return f"/feeds/{quote(name, safe='')}.atom" + (f"?{urlencode({'q': asked})}" if asked else "")
+
+
+def edition_url(rt: Runtime, edition_id: int, subscriber: Subscriber) -> str:
+    """Where an edition is read in a browser by whoever has the link: nobody finds it by counting."""
+    return rt.url(f"/edition/{make_token(rt.secret, 'edition', edition_id, subscriber.token_version)}")
 
 
 def own_links(rt: Runtime, subscription: Subscription, subscriber: Subscriber) -> dict[str, str]:

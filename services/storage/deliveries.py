@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, update
+from sqlalchemy import and_, func, literal_column, or_, update
 from sqlmodel import Session, col, select
 
-from services.domain.deliveries import STATES, may_move
+from services.domain.deliveries import SETTLED, STATES, may_move
 from services.domain.errors import LeaseLost, NotFound
-from services.storage.sql import insert_ignore
-from services.storage.tables import Delivery, Edition, EditionItem, Paper, Subscriber
+from services.storage.sql import insert_ignore, table_of
+from services.storage.tables import SETTLED_AND_KEPT, Delivery, Edition, EditionItem, Paper, Subscriber
 
 
 def add(session: Session, row: Mapping[str, Any]) -> int | None:
@@ -65,9 +65,30 @@ def expire_unfinished(session: Session, *, now: datetime) -> int:
     return len(session.execute(late.values(state="expired", updated_at=now).returning(col(Delivery.id))).all())
 
 
-def keep_message(session: Session, delivery_id: int, message: bytes) -> None:
-    """Keep the rendered message, so that every try sends the same bytes."""
-    session.execute(update(Delivery).where(col(Delivery.id) == delivery_id).values(message=message))
+def unsettled(session: Session, edition_id: int) -> list[int]:
+    """The deliveries of an edition of which something more may come, the oldest first."""
+    query = select(col(Delivery.id)).where(
+        Delivery.edition_id == edition_id, col(Delivery.state).not_in(sorted(SETTLED))
+    )
+    return [number for number in session.exec(query.order_by(col(Delivery.id))) if number is not None]
+
+
+def drop_messages(session: Session, *, before: datetime, limit: int = 500) -> int:
+    """Let go of the bytes of messages whose deliveries were settled before a moment; returns how many.
+
+    Those that may still be sent with the same bytes (planned, deferred, sending, unknown) keep theirs.
+    """
+    old = (
+        select(col(Delivery.id))
+        .where(literal_column(SETTLED_AND_KEPT), col(Delivery.updated_at) < before)
+        .order_by(col(Delivery.updated_at))
+        .limit(limit)
+    )
+    return (
+        session.connection()
+        .execute(update(table_of(Delivery)).where(table_of(Delivery).c.id.in_(old)).values(message=None))
+        .rowcount
+    )
 
 
 def list_all(

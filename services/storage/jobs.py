@@ -363,6 +363,13 @@ def amend(session: Session, kind: str, payload: Mapping[str, Any]) -> int:
     return len(rows)
 
 
+def put_payload(session: Session, claim: Claim, payload: Mapping[str, Any]) -> None:
+    """Replace what a claimed job is to do by what is left of it; `LeaseLost` when the claim no longer holds."""
+    put = update(_JOBS).where(_HELD).values(payload=dict(payload))
+    if not session.connection().execute(put, {"job": claim.job_id, "held": claim.token}).rowcount:
+        raise LeaseLost(f"job {claim.job_id} ({claim.kind} {claim.key}) was taken over by another worker")
+
+
 def prune(session: Session, *, before: datetime, limit: int = 5000) -> int:
     """Delete finished jobs (not dead ones) and their attempts older than `before`; returns how many."""
     old = [

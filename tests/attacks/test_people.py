@@ -53,9 +53,9 @@ def test_subscribing_does_not_tell_who_is_subscribed(stranger: Site, monkeypatch
     with rt.writing() as session:
         subscribe(rt, session, to="known@example.org", confirmed=True)
     operate.suppress(rt, ME, "struck@example.org")
-    later: list[str] = []
+    later: list[int] = []
     monkeypatch.setattr(readers, "LEAST_FORM_AGE_S", 0.0)
-    monkeypatch.setattr(readers, "take_down_and_send", lambda _, address, __: later.append(address))
+    monkeypatch.setattr(readers, "carry_on", lambda _, job_id: later.append(job_id))
     csrf = hidden(stranger.get("/subscribe").text, "csrf")
     told = set()
     for name in ("known", "fresh", "struck"):
@@ -63,7 +63,10 @@ def test_subscribing_does_not_tell_who_is_subscribed(stranger: Site, monkeypatch
             answer = stranger.post("/subscribe", {"email": f"{name}@example.org", "csrf": csrf})
         told.add((answer.status_code, answer.text.replace(name, "somebody"), len(asked)))
     assert len(told) == 1, "the same answer, after the same work"
-    assert later == ["known@example.org", "fresh@example.org", "struck@example.org"], "the rest comes after the answer"
+    kept = all_rows(rt, Job, kind="ask_to_confirm")
+    assert [job.id for job in kept] == later, "the wish is kept before the answer, and the rest comes after it"
+    assert "example.org" not in repr([job.payload for job in kept]), "nobody reads there who asked"
+    assert len(kept) == 3
 
 
 @pytest.mark.parametrize("name", ["admin", "grace", "disabled", "nobody"])

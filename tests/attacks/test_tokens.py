@@ -12,7 +12,7 @@ import pytest
 from services.domain.tokens import PAPER_PURPOSES, PURPOSES, make_paper_token, make_token
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
-from services.storage import subscribers
+from services.storage import editions, subscribers
 from tests.conftest import MakeRuntime
 from tests.factories import dump
 from tests.fakes import Clock
@@ -113,6 +113,32 @@ def test_a_token_of_before_opens_nothing(shared: Site, why: str) -> None:
         assert shared.get(f"/{purpose}/{make_token(secret, purpose, row, version)}").status_code == 404
 
 
+def test_editions_are_not_found_by_counting(shared: Site, stranger: Site) -> None:
+    """Their addresses are signed; by number they are for operators, and nobody else learns which there are."""
+    rt = shared.rt
+    row, version = reader(rt)
+    with rt.writing() as session:
+        secret = "tides of my own company"
+        subscribers.update_subscription(session, row, query=secret)
+        number = editions.add(
+            session, {"subscription_id": row, "period": "2026-11-25", "composed_at": rt.now(), "due_at": rt.now(),
+                      "since_at": rt.now(), "matched": 0, "considered": 0, "sources": []},
+        )  # fmt: skip
+    assert number is not None
+    good = f"/edition/{make_token(rt.secret, 'edition', number, version)}"
+    assert secret in stranger.get(good).text
+    there, not_there = (stranger.get(f"/editions/{tried}") for tried in (number, number + 1_000))
+    assert there.status_code == not_there.status_code == 303
+    assert there.text == not_there.text
+    assert there.headers["location"] == f"/admin/login?next=%2Feditions%2F{number}"
+    assert stranger.browser.get(f"/editions/{number}").status_code == 401
+    for tried in (number, number + 1_000):
+        assert stranger.get(f"/edition/{tried}").status_code == 404
+    assert stranger.get(f"/edition/{make_token('a guess', 'edition', number, version)}").status_code == 404
+    assert stranger.get(f"/edition/{make_token(rt.secret, 'edition', number, version + 1)}").status_code == 404
+    assert secret in shared.get(f"/editions/{number}").text, "an operator's session"
+
+
 def test_a_readers_form_takes_no_other_readers_link(shared: Site) -> None:
     ada, eve = (reader(shared.rt, f"{name}@example.org") for name in ("bo", "eve"))
     mine, theirs = (f"/preferences/{make_token(shared.rt.secret, 'preferences', *who)}" for who in (eve, ada))
@@ -143,7 +169,7 @@ def test_fields_that_no_form_has_are_not_taken(shared: Site) -> None:
 def test_scanners_that_follow_every_link_change_nothing(shared: Site) -> None:
     row, version = reader(shared.rt)
     before = dump(shared.rt)
-    for purpose in PURPOSES:
+    for purpose in sorted({*PURPOSES} - {"edition"}):
         path = f"/{purpose}/{make_token(shared.rt.secret, purpose, row, version)}"
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"):
             assert shared.browser.request(method, path).status_code in {200, 404, 405}

@@ -57,7 +57,8 @@ def _each(seen: Seen) -> dict[str, float]:
         "mail_s": mails.seconds / mails.count,
         "database_mail_s": (editions.database_s + mails.database_s) / mails.count,
         "commits_a_mail": (editions.commits + mails.commits) / mails.count, "mail_wire_bytes": seen.mail_bytes,
-        "delivery_bytes": max((editions.grown + mails.grown) / mails.count - seen.job_bytes, 0.0),
+        "delivery_bytes": max((editions.grown + mails.grown) / mails.count - seen.job_bytes, seen.message_bytes),
+        "message_bytes": seen.message_bytes,
         "job_bytes": seen.job_bytes, "reader_bytes": seen.reader_bytes, "backup_share": seen.backup_share,
     }  # fmt: skip
 
@@ -91,7 +92,7 @@ def check(options: Options) -> Iterator[Result]:
         return
     load = Load(
         papers=papers, subscribers=subscribers, feeds=polled, papers_a_day=papers, polls_a_day=1, queries=1,
-        candidates=500, deliveries_keep_days=1, jobs_keep_days=1, backfill_days=90,
+        candidates=500, deliveries_keep_days=1, messages_keep_days=1, jobs_keep_days=1, backfill_days=90,
     )  # fmt: skip
     said = capacity.plan(load, measured.FIGURES)
     by_stage: dict[str, float] = {}

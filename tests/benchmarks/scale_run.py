@@ -19,13 +19,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import event, text
+from sqlalchemy import event, func, text
+from sqlmodel import select
 
 from services.pipeline import drain
 from services.pipeline.fetch import page_job
 from services.pipeline.send import send_job
 from services.runtime import Runtime
 from services.storage import feeds
+from services.storage.tables import Delivery
 from tests.benchmarks import bench_digests, pages, places
 from tests.benchmarks.bench_pipeline import resident_mb
 from tests.benchmarks.mail_sink import sink
@@ -60,6 +62,7 @@ class Seen:
     mails: Part
     document_bytes: int
     mail_bytes: int
+    message_bytes: float
     job_bytes: float
     reader_bytes: float
     backup_share: float
@@ -156,7 +159,8 @@ def run(*, papers: int, subscribers: int, polled: int) -> Seen | None:
         return Seen(
             papers=stored, polls=polls, editions=editions, wide=wide, mails=mails,
             reader_bytes=_row_bytes(rt, "subscribers", "subscriptions"),
-            document_bytes=document_bytes, mail_bytes=_mail_bytes(rt, made[:20]), job_bytes=job_bytes,
+            document_bytes=document_bytes, mail_bytes=_mail_bytes(rt, made[:20]),
+            message_bytes=_message_bytes(rt), job_bytes=job_bytes,
             backup_share=_compressed(rt) / meter.size(), rss_mb=resident_mb(),
         )  # fmt: skip
 
@@ -198,6 +202,12 @@ def _row_bytes(rt: Runtime, *tables: str) -> float:
 
 def _mail_bytes(rt: Runtime, made: list[int]) -> int:
     return bench_digests.render(rt, made) // len(made)
+
+
+def _message_bytes(rt: Runtime) -> float:
+    """Of a mail as it is kept on its delivery."""
+    with rt.reading() as session:
+        return float(session.exec(select(func.avg(func.length(Delivery.message)))).one())
 
 
 def _compressed(rt: Runtime) -> int:

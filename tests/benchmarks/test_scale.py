@@ -93,8 +93,8 @@ def seen(factor: float = 1.0) -> Seen:
         papers=Part(papers, FIGURES.paper_s * papers * factor, grown=int(FIGURES.paper_bytes * papers)),
         polls=Part(polls, FIGURES.poll_s * polls * factor), editions=Part(readers, each * readers),
         wide=Part(20, each * 20), mails=Part(readers, FIGURES.mail_s * readers * factor),
-        document_bytes=0, mail_bytes=int(FIGURES.mail_wire_bytes), job_bytes=FIGURES.job_bytes,
-        reader_bytes=900.0, backup_share=0.2, rss_mb=FIGURES.worker_mb,
+        document_bytes=0, mail_bytes=int(FIGURES.mail_wire_bytes), message_bytes=FIGURES.message_bytes,
+        job_bytes=FIGURES.job_bytes, reader_bytes=900.0, backup_share=0.2, rss_mb=FIGURES.worker_mb,
     )  # fmt: skip
 
 

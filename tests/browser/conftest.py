@@ -70,7 +70,7 @@ class Place:
             if path.endswith("/1") and purpose in PAPER_PURPOSES:
                 path = f"/{purpose}/{make_paper_token(rt.secret, purpose, row, version, 1)}"
             elif path.endswith("/1") and purpose in PURPOSES:
-                path = f"/{purpose}/{make_token(rt.secret, purpose, row, version)}"
+                path = f"/{purpose}/{make_token(rt.secret, purpose, 1 if purpose == 'edition' else row, version)}"
             found.append(path.replace("/admin/feeds/1", "/admin/feeds/daily-papers"))
         return found
 

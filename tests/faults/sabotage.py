@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import text, update
 from sqlmodel import Session, col
 
+from services.domain.errors import LeaseLost
 from services.domain.jobs import Claim
 from services.pipeline import send
 from services.runtime import Runtime, Step
@@ -56,7 +57,14 @@ def token_not_checked() -> None:
     def nobody_asks(session: Session, claim: Claim) -> None:
         """Every claim is taken to hold."""
 
+    finish = jobs.finish
+
+    def finish_whatever(session: Session, claim: Claim, *, now: datetime) -> None:
+        with suppress(LeaseLost):
+            finish(session, claim, now=now)
+
     jobs.check = nobody_asks
+    jobs.finish = finish_whatever
     Runtime.enough_lease = lambda *_: None  # type: ignore[method-assign]
 
 

@@ -73,7 +73,7 @@ SLOTS = dict.fromkeys(schedule.SLOTS, timedelta(hours=36))
 """The house is kept once in a life."""
 
 SEEDS_A_WORLD = 40
-AFTER_A_JOB = frozenset(f"{kind}.committed" for kind in STAGE_OF)
+AFTER_A_JOB = frozenset(f"{kind}.committed" for kind in STAGE_OF) | {"send_deliveries.accepted_committed"}
 FAULTS = (1, 1, 2, 2, 3)
 """How many faults a seed makes. More would, rightly, make the service give up a job whose workers die each time."""
 

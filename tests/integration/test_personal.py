@@ -152,8 +152,10 @@ def test_readers_do_it_themselves_by_their_link(rt: Runtime) -> None:
     site = Site(rt)
     own = site.get(f"/preferences/{make_token(rt.secret, 'preferences', subscription.id or 0, 1)}").text
     path = "/data/" + own.partition('href="/data/')[2].partition('"')[0]
+    edition = f"/edition/{make_token(rt.secret, 'edition', 1, 1)}"
     before = dump(rt)
     assert site.get(path).status_code == 200
+    assert site.get(edition).status_code == 200
     assert dump(rt) == before, "a look changes nothing"
     answer = site.post(path, {"act": "export"}, csrf_from=path)
     assert "attachment" in answer.headers["content-disposition"]
@@ -164,7 +166,7 @@ def test_readers_do_it_themselves_by_their_link(rt: Runtime) -> None:
     assert "wiped" in site.post(path, {"act": "wipe", "sure": "yes"}, csrf_from=path).text
     assert all_rows(rt, Subscriber)[0].address == ""
     assert site.get(path).status_code == 404
-    assert site.get("/editions/1").status_code == 404
+    assert site.get(edition).status_code == 404
 
 
 def test_operators_do_it_on_their_pages_and_by_the_api(rt: Runtime) -> None:

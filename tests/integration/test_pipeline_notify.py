@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from services.domain.deliveries import STATES
 from services.domain.errors import LeaseLost
@@ -19,7 +20,7 @@ from services.pipeline.fetch import page_job
 from services.pipeline.messages import pack, render_edition, unpack
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
-from services.storage import editions, feeds, jobs, subscribers
+from services.storage import editions, feeds, subscribers
 from services.storage.tables import Attempt, Delivery, Edition, EditionItem, Feed, Job, Subscription
 from tests.conftest import MakeRuntime
 from tests.factories import add_feed, all_rows, entry, store
@@ -512,26 +513,45 @@ def test_a_crash_is_followed_by_the_same_message_where_resend_is_asked_for(
     assert channel.seen[0] == channel.seen[1]
 
 
-def test_a_crash_right_after_a_delivery_was_held_does_no_harm(
-    rt: Runtime, channel: ScriptedChannel, clock: Clock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("act", "outcome"), [("accept", "accepted"), ("unknown", "unknown")])
+def test_an_outcome_and_the_end_of_its_job_are_written_together(
+    rt: Runtime, channel: ScriptedChannel, clock: Clock, monkeypatch: pytest.MonkeyPatch, act: str, outcome: str
 ) -> None:
-    """The outcome is committed, the job's own finish is not: the next try has nothing left to do."""
+    """A crash before their commit leaves the intent, and one after it nothing to do."""
     planned(rt)
-    channel.next("unknown")
+    channel.next(act)
 
-    def crash(*_: object, **__: object) -> None:
-        raise Crash
+    def crash(name: str) -> None:
+        if name == f"send_deliveries.{outcome}_written":
+            raise Crash
 
     claim = drain.claim_next(rt, stages=["notify"])
     assert claim is not None
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr(jobs, "finish", crash)
+        patch.setattr(rt, "checkpoint", crash)
         drain.run_job(rt, claim)
-    assert states(rt) == ["unknown"]
+    assert states(rt) == ["sending"]
     clock.advance(seconds=rt.settings.lease_s + 1)
     assert notified(rt) == {"done": 1}
     assert states(rt) == ["unknown"]
     assert len(channel.sent) == 1
+
+
+def test_a_mail_takes_three_commits(rt: Runtime, channel: ScriptedChannel) -> None:
+    """The claim, the intent with the bytes, the outcome with the end of the job."""
+    planned(rt)
+    before: list[str] = []
+
+    def committed(connection: Connection) -> None:
+        if not connection.get_execution_options().get("broadsheet_reads"):
+            before.append(the_delivery(rt).state)
+
+    event.listen(rt.engine, "commit", committed)
+    assert notified(rt)["done"] == 1
+    # The last look finds no job.
+    assert before == ["planned", "planned", "sending", "accepted"]
+    assert len(channel.sent) == 1
+    assert unpack(the_delivery(rt).message or b"") == channel.seen[0]
 
 
 def test_a_worker_that_dies_at_every_try_leaves_a_named_state(

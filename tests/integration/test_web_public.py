@@ -15,15 +15,15 @@ from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
 from services.domain.papers import AuthorData
 from services.domain.repos import ReleaseData, RepoData
-from services.pipeline import drain, schedule
+from services.pipeline import drain, schedule, views
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
 from services.storage import repos
-from services.storage.tables import Link, Reading, Repo
+from services.storage.tables import Edition, Link, Reading, Repo, Subscriber
 from tests.conftest import MakeRuntime
 from tests.factories import DAY, add_feed, all_rows, code, entry, store
 from tests.fakes import Clock
-from tests.integration.web_site import Elements, Site
+from tests.integration.web_site import PASSWORD, Elements, Site
 
 YESTERDAY = DAY - timedelta(days=1)
 HOSTILE = """</title><script>alert(1)</script><img src=x onerror=alert(2)> {{7*7}} "'><svg/onload=alert(3)>"""
@@ -358,7 +358,9 @@ def test_a_sent_edition_is_readable_without_anybodys_own_links(site: Site, clock
     job = schedule.edition_job(subscription.id or 0, "daily", "UTC", rt.now())
     rt.add_jobs([type(job)(kind=job.kind, key=job.key, payload={**job.payload, "now": True})])
     drain.run_until_idle(rt, ticking=False, stages=["notify"])
-    answer = site.get("/editions/1")
+    (edition,) = all_rows(rt, Edition)
+    (reader,) = all_rows(rt, Subscriber)
+    answer = site.get(views.edition_url(rt, edition.id or 0, reader).removeprefix(rt.settings.public_url))
     assert answer.status_code == 200
     page = Elements(answer.text)
     assert "Sparse lanterns for tidal inference, part 2" in page.text
@@ -368,9 +370,11 @@ def test_a_sent_edition_is_readable_without_anybodys_own_links(site: Site, clock
     assert answer.headers["x-robots-tag"] == "noindex"
 
 
-@pytest.mark.parametrize("number", ["999", "0", "-1", "one", "9" * 30])
-def test_an_edition_that_is_none_is_not_found(site: Site, number: str) -> None:
-    assert site.get(f"/editions/{number}").status_code == 404
+@pytest.mark.parametrize("number", ["999", "0", "-1", "one", "²", "9" * 30])
+def test_an_edition_that_is_none_is_not_found(make_runtime: MakeRuntime, number: str) -> None:
+    desk = Site(make_runtime(admin_password=PASSWORD))
+    desk.login()
+    assert desk.get(f"/editions/{number}").status_code == 404
 
 
 # -- the API ---------------------------------------------------------------------------------------------------

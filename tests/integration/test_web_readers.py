@@ -10,14 +10,17 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from services.domain.tokens import make_token
+from services.pipeline import drain
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
-from services.storage.tables import Subscriber, Subscription
+from services.storage import jobs
+from services.storage.tables import Job, Subscriber, Subscription
 from tests.conftest import MakeRuntime
 from tests.factories import all_rows, dump
-from tests.fakes import Clock, ScriptedChannel
+from tests.fakes import Clock, Crash, ScriptedChannel
 from tests.integration.web_site import Elements, Site
 from workers.web import readers
 
@@ -120,6 +123,20 @@ def test_confirming_by_the_button_activates_and_following_the_link_does_not(site
     assert subscription.next_edition_at > site.rt.now()
 
 
+def test_news_alone_may_be_asked_for_from_the_first(site: Site, home: Path, clock: Clock) -> None:
+    assert 'name="news_alone" value="yes">' in site.get("/subscribe").text
+    ask(site)
+    path = link(mails(home)[-1], "confirm")
+    site.post(path, csrf_from=path)
+    assert [row.news_alone for row in all_rows(site.rt, Subscription)] == [False]
+    site.app.state.web.subscribes._seen.clear()
+    clock.advance(hours=25)
+    ask(site, news_alone="yes")
+    path = link(mails(home)[-1], "confirm")
+    site.post(path, csrf_from=path)
+    assert [row.news_alone for row in all_rows(site.rt, Subscription) if row.state == "active"] == [True]
+
+
 def test_confirming_twice_is_confirming_once(site: Site, home: Path) -> None:
     ask(site)
     path = link(mails(home)[0], "confirm")
@@ -176,18 +193,91 @@ def test_a_confirmation_of_before_an_unsubscribing_does_not_undo_it(site: Site, 
     assert all_rows(site.rt, Subscriber)[0].state == "unsubscribed"
 
 
-def test_a_mail_that_could_not_leave_may_be_asked_for_again(make_runtime: MakeRuntime) -> None:
+def by_script(make_runtime: MakeRuntime, *script: str) -> tuple[Site, ScriptedChannel]:
+    """A site whose mail server does these things."""
     rt = make_runtime(smtp_url="smtp://127.0.0.1:9")
     channel = ScriptedChannel()
-    channel.next("defer")
-    object.__setattr__(rt, "channels", {**rt.channels, "email": channel})
-    site = Site(rt)
+    channel.next(*script)
+    rt.channels = {**rt.channels, "email": channel}
+    return Site(rt), channel
+
+
+def worked(rt: Runtime) -> dict[str, int]:
+    """What a worker does of what is due."""
+    return drain.run_until_idle(rt, stages=["notify"], ticking=False)
+
+
+@pytest.mark.parametrize("trouble", ["defer", "unknown"])
+def test_a_mail_that_could_not_leave_is_tried_again_by_itself(
+    make_runtime: MakeRuntime, clock: Clock, trouble: str
+) -> None:
+    site, channel = by_script(make_runtime, trouble)
+    ask(site)
+    ask(site)
+    assert len(channel.seen) == 1  # the second is the same wish: one mail a day
+    clock.advance(minutes=10)
+    worked(site.rt)
+    assert len({message.message_id for message in channel.seen}) == 1
+    assert channel.seen[0] == channel.seen[1]
+    clock.advance(minutes=10)
+    assert worked(site.rt) == {}
+    assert len(channel.seen) == 2
+
+
+def test_a_mail_that_was_refused_may_be_asked_for_again(make_runtime: MakeRuntime) -> None:
+    site, channel = by_script(make_runtime, "refuse")
     ask(site)
     assert channel.sent == []
     ask(site)
     assert len(channel.sent) == 1
     ask(site)
     assert len(channel.sent) == 1
+
+
+def test_a_wish_is_kept_before_it_is_answered(site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "carry_on", lambda *_: None)  # the process ends with the answer
+    ask(site)
+    assert mails(home) == []
+    assert worked(site.rt) == {"done": 1}
+    (mail,) = mails(home)
+    assert mail["To"] == ADA
+    (job,) = all_rows(site.rt, Job, kind="ask_to_confirm")
+    assert job.payload == {}  # nothing of it outlives the work
+
+
+def test_a_wish_that_cannot_be_kept_is_not_answered_as_if_it_were(
+    site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("the database is away"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "add", away)
+        assert ask(site).status_code >= 500  # type: ignore[attr-defined]
+    assert mails(home) == []
+    ask(site)
+    assert len(mails(home)) == 1
+
+
+def test_a_crash_between_the_row_and_its_mail_costs_neither(
+    site: Site, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(name: str) -> None:
+        if name == "ask_to_confirm.taken_down":
+            raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(readers, "carry_on", lambda *_: None)
+        ask(site)
+        patch.setattr(site.rt, "checkpoint", crash)
+        with pytest.raises(Crash):
+            worked(site.rt)
+    assert mails(home) == []
+    clock.advance(seconds=site.rt.settings.lease_s + 1)
+    assert worked(site.rt) == {"done": 1}
+    assert len(mails(home)) == 1
+    ask(site)
+    assert len(mails(home)) == 1  # and it counts as the day's
 
 
 @pytest.mark.parametrize(

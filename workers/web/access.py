@@ -11,7 +11,7 @@ PUBLIC, LOGIN, VIEWER, OPERATOR, ADMIN = "public", "login", "viewer", "operator"
 
 _ROUTES = {
     PUBLIC: """
-        GET /                                   GET /papers/{key:path}              GET /editions/{edition_id}
+        GET /                                   GET /papers/{key:path}              GET /edition/{token}
         GET /subscribe                          POST /subscribe                     GET /subscribe/preview
         GET /confirm/{token}                    POST /confirm/{token}
         GET /unsubscribe/{token}                POST /unsubscribe/{token}
@@ -42,7 +42,7 @@ _ROUTES = {
         GET /admin/feeds                        GET /admin/feeds/{name}
         GET /admin/deliveries                   GET /admin/schedule                 GET /admin/subscriptions
         GET /admin/suppressions                 GET /admin/duplicates               GET /admin/merges
-        GET /admin/lineage
+        GET /admin/lineage                      GET /editions/{edition_id}
         GET /api/v1/feeds/{name}
         GET /api/v1/runs                        GET /api/v1/runs/{run_id}           GET /api/v1/failures
         GET /api/v1/deliveries                  GET /api/v1/deliveries/{delivery_id}

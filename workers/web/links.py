@@ -24,12 +24,13 @@ from services.domain.ranking import RANKINGS
 from services.domain.schedule import CADENCES, parse_at, parse_timezone
 from services.domain.text import clean
 from services.domain.tokens import PAPER_PURPOSES, make_token, read_paper_token, read_token
+from services.pipeline.confirmation import CONFIRM_HOURS
+from services.pipeline.opt_in import PENDING
 from services.pipeline.subscribe import first_edition_at
 from services.pipeline.views import CADENCE_WORDS
 from services.runtime import Runtime
 from services.storage import subscribers
 from services.storage.tables import Subscriber, Subscription
-from workers.web.confirmation import CONFIRM_HOURS
 from workers.web.kit import Web, WebKit
 from workers.web.security import from_own_page
 
@@ -37,8 +38,6 @@ log = structlog.get_logger(__name__)
 
 router = APIRouter(include_in_schema=False)
 
-PENDING = "pending"
-"""A subscription that waits for its reader's confirmation; the schedule looks at `active` ones only."""
 LONGEST_PAUSE = timedelta(days=366)
 PAUSES = (("a week", 7), ("two weeks", 14), ("a month", 30))
 

@@ -25,7 +25,7 @@ FORM_COOKIE = "broadsheet_form"
 
 router = APIRouter(include_in_schema=False)
 
-_NEXT = re.compile(r"/admin(?:[/?][A-Za-z0-9._~:/?&=%+-]*)?")
+_NEXT = re.compile(r"/admin(?:[/?][A-Za-z0-9._~:/?&=%+-]*)?|/editions/[0-9]{1,15}")
 
 
 def safe_next(target: str) -> str:

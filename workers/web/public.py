@@ -20,12 +20,14 @@ from services.domain.links import LINK_KINDS
 from services.domain.organizations import organizations_of
 from services.domain.papers import PaperFacts
 from services.domain.text import clean, safe_url
+from services.domain.tokens import read_token
 from services.pipeline import views
 from services.storage import archive, editions, events, reports, repos, search, subscribers
 from services.storage.facets import facets
 from workers.web import charts
 from workers.web.cards import byline, card
 from workers.web.kit import Web, WebKit, paper_path, parse_day
+from workers.web.links import BadLink
 from workers.web.listing import ORDERS, RELEVANCE, Found, find
 from workers.web.security import client_of
 from workers.web.spans import SPANS, Span, beside, span_of
@@ -202,21 +204,40 @@ def _links(paper: PaperFacts) -> list[tuple[str, list[tuple[str, str, str]]]]:
 # -- an edition ------------------------------------------------------------------------------------------------
 
 
+@router.get("/edition/{token}")
+def shared_edition(request: Request, web: WebKit, token: str) -> Response:
+    """An edition for whoever has the link that its message carries."""
+    try:
+        number, version = read_token(web.rt.secret, "edition", token[:500], old=web.rt.old_secrets)
+    except InvalidInput as error:
+        raise BadLink(str(error)) from error
+    return _edition_page(request, web, number, version)
+
+
 @router.get("/editions/{edition_id}")
 def edition_page(request: Request, web: WebKit, edition_id: str) -> Response:
-    """A sent edition, made anew from its rows, without anybody's own links."""
+    """An edition by its number, for operators."""
+    return _edition_page(request, web, int(edition_id) if edition_id.isdecimal() and len(edition_id) < 16 else 0)
+
+
+def _edition_page(request: Request, web: Web, number: int, version: int | None = None) -> Response:
+    """A sent edition, made anew from its rows, without anybody's own links; `version` is its link's."""
     rt = web.rt
     with rt.reading() as session:
         try:
-            edition = editions.get(session, int(edition_id) if edition_id.isdigit() and len(edition_id) < 16 else 0)
+            edition = editions.get(session, number)
             subscription, subscriber = subscribers.get_subscription(session, edition.subscription_id)
             if not subscriber.address:
                 raise NotFound("its reader's data was wiped")
-        except NotFound:
+        except NotFound as error:
+            if version is not None:
+                raise BadLink("this link is not valid any more; what it was for is gone") from error
             return web.problem(
                 request, 404, "No such edition",
                 "It may have been composed by another installation. Start from the days.",
             )  # fmt: skip
+        if version not in (None, subscriber.token_version):
+            raise BadLink("this link is not valid any more; use the one in the newest mail")
         items = editions.items(session, edition.id or 0)
         papers = {p.id: p for p in archive.load(session, [item.paper_id for item in items], now=rt.now())}
     cards = [

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 from datetime import UTC, timedelta
 from typing import Annotated
-from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, BackgroundTasks, Form, Request
@@ -13,18 +11,18 @@ from sqlmodel import Session
 from starlette.responses import HTMLResponse, Response
 
 from services.domain.addresses import parse_address
-from services.domain.errors import BroadsheetError, InvalidInput
+from services.domain.errors import InvalidInput
 from services.domain.schedule import period_length
 from services.domain.tokens import make_token
-from services.pipeline.subscribe import first_edition_at, subscribe
+from services.pipeline import drain
+from services.pipeline.confirmation import CONFIRM_HOURS
+from services.pipeline.opt_in import PENDING, WAITING, opt_in_job
+from services.pipeline.subscribe import first_edition_at
 from services.runtime import Runtime
-from services.storage import reports, service, subscribers
-from services.storage.tables import Gate
-from workers.web.confirmation import CONFIRM_HOURS, confirmation_message
+from services.storage import reports, subscribers
 from workers.web.kit import Web, WebKit
 from workers.web.links import (
     CADENCE_NAMES,
-    PENDING,
     BadLink,
     Bearer,
     Wish,
@@ -41,12 +39,8 @@ log = structlog.get_logger(__name__)
 
 router = APIRouter(include_in_schema=False)
 
-MAIL_PAUSE = timedelta(hours=24)
-"""At most one confirmation in this time to one address, and `MAILS_EVER` in all."""
-MAILS_EVER = 3
 PREVIEWED = 60
 """Papers read of what a query would have brought, where only reading tells whether they match."""
-_WAITING = " · to be confirmed"
 LEAST_FORM_AGE_S = 1.0
 """Nobody fills in the form faster; programs do."""
 
@@ -90,11 +84,11 @@ def ask(
     request: Request, web: WebKit, tasks: BackgroundTasks, email: Annotated[str, Form()] = "",
     query: Annotated[str, Form()] = "", cadence: Annotated[str, Form()] = "daily", at: Annotated[str, Form()] = "08:00",
     timezone: Annotated[str, Form()] = "UTC", budget: Annotated[str, Form()] = "12", csrf: Annotated[str, Form()] = "",
-    website: Annotated[str, Form()] = "",
+    news_alone: Annotated[str, Form()] = "", website: Annotated[str, Form()] = "",
 ) -> Response:  # fmt: skip
-    """Take the wish down as pending and send a confirmation. The answer says nothing about the address."""
+    """Keep the wish, to be written down as pending and confirmed. The answer says nothing about the address."""
     age = own_form(request, web, csrf, "subscribe")
-    wish = Wish(query, cadence, at, timezone, budget)
+    wish = Wish(query, cadence, at, timezone, budget, news_alone=bool(news_alone))
     try:
         wish = wish.checked(web.rt.now().date())
         address = parse_address(email)
@@ -113,69 +107,20 @@ def ask(
     if website or age < LEAST_FORM_AGE_S:
         log.info("subscribe.ignored", client=client)  # a program filled it in: it learns nothing from the answer
     else:
-        tasks.add_task(take_down_and_send, web.rt, address.target, wish)
+        kept = {"query": wish.query, "cadence": wish.cadence, "at": wish.at, "timezone": wish.timezone,
+                "budget": int(wish.budget), "news_alone": wish.news_alone}  # fmt: skip
+        for hint in web.rt.add_jobs([opt_in_job(web.rt, address.target, kept)]):
+            tasks.add_task(carry_on, web.rt, hint.job_id)
     answer = web.page(request, "asked.html", private=True, email=address.target, hours=CONFIRM_HOURS)
     answer.background = tasks  # the answer takes as long for an address that is known as for one that is not
     return answer
 
 
-def take_down_and_send(rt: Runtime, address: str, wish: Wish) -> None:
-    """After the answer: write the wish down, and send the confirmation where one may go out."""
-    mail = take_down(rt, address, wish)
-    if mail is not None:
-        send_confirmation(rt, *mail)
-
-
-def take_down(rt: Runtime, address: str, wish: Wish) -> tuple[str, int, int] | None:
-    """Write the wish as pending; returns (address, subscription, token version) when a mail may go out.
-
-    What the address receives already stays as it is: anybody can type it.
-    """
-    with rt.writing() as session:
-        now = rt.now()
-        subscription, subscriber = subscribe(
-            rt, session, to=address, name=(wish.query[:150] or "Daily Papers") + _WAITING, query=wish.query,
-            cadence=wish.cadence, at=wish.at, timezone=wish.timezone, budget=int(wish.budget), confirmed=False,
-            origin="web",
-        )  # fmt: skip
-        subscription.state = PENDING
-        session.flush()
-        if subscriber.state == "suppressed":
-            log.info("subscribe.suppressed", subscriber=subscriber.id)
-            return None
-        name = confirmation_gate(rt, address)
-        gate = session.get(Gate, name)
-        if gate is not None and (gate.free_at > now or gate.calls >= MAILS_EVER):
-            return None
-        if service.enter_gate(session, name, interval=MAIL_PAUSE, now=now) is not None:
-            return None
-        assert subscription.id is not None
-        return address, subscription.id, subscriber.token_version
-
-
-def confirmation_gate(rt: Runtime, address: str) -> str:
-    """The gate that spaces the confirmations to one address; it does not name the address."""
-    return "confirm:" + hmac.new(rt.secret.encode(), address.lower().encode(), "sha256").hexdigest()[:24]
-
-
-def send_confirmation(rt: Runtime, address: str, subscription_id: int, version: int) -> None:
-    """Send the mail. When it could not be sent, asking again is allowed at once."""
-    url = rt.url(f"/confirm/{quote(make_token(rt.secret, 'confirm', subscription_id, version), safe='')}")
-    now = rt.now()
-    try:
-        message = confirmation_message(
-            url=url, subscription_id=subscription_id, version=version, mail_from=rt.settings.mail_from,
-            secret=rt.secret, now=now,
-        )  # fmt: skip
-        receipt = rt.channel("email", address).send(message, address, f"confirm-{subscription_id}-{now:%Y%m%d%H%M%S}")
-    except BroadsheetError as error:
-        log.warning("confirmation.failed", subscription=subscription_id, error=str(error))
-        with rt.writing() as session:
-            gate = session.get(Gate, confirmation_gate(rt, address))
-            if gate is not None:
-                gate.free_at, gate.calls = now, max(0, gate.calls - 1)
-        return
-    log.info("confirmation.sent", subscription=subscription_id, code=receipt.code)
+def carry_on(rt: Runtime, job_id: int) -> None:
+    """After the answer: what a worker may have begun already."""
+    claim = drain.claim_next(rt, job_id=job_id)
+    if claim is not None:
+        drain.run_job(rt, claim)
 
 
 # -- confirming ------------------------------------------------------------------------------------------------
@@ -203,7 +148,7 @@ def activate(rt: Runtime, session: Session, who: Bearer) -> Bearer:
     Doing it again changes nothing. A link of before an unsubscribing does not undo it.
     """
     subscription, subscriber = who.subscription, who.subscriber
-    name = subscription.name.removesuffix(_WAITING)
+    name = subscription.name.removesuffix(WAITING)
     present = subscribers.find_subscription(session, subscriber.id or 0, name)
     if subscription.state != PENDING:
         kept = present or subscription  # confirmed before: then it may have gone into the one there was
@@ -217,8 +162,8 @@ def activate(rt: Runtime, session: Session, who: Bearer) -> Bearer:
     if present is not None and present.id is not None:
         subscribers.update_subscription(
             session, present.id, name=name, query=subscription.query, cadence=subscription.cadence, at=subscription.at,
-            timezone=subscription.timezone, budget=subscription.budget, state="active", paused_until=None,
-            next_edition_at=first,
+            timezone=subscription.timezone, budget=subscription.budget, news_alone=subscription.news_alone,
+            state="active", paused_until=None, next_edition_at=first,
         )  # fmt: skip
         subscribers.update_subscription(session, subscription.id or 0, state="removed", next_edition_at=None)
         kept_id = present.id

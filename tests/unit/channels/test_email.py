@@ -327,6 +327,12 @@ def test_the_system_tells_what_is_in_flight() -> None:
         segments, round_trip_s = email._in_flight(link)
         assert segments == 0
         assert round_trip_s < 1
+        link.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody reads there: what it has no room for waits here
+            while True:
+                link.send(bytes(1 << 16))
+        with pytest.raises(TimeoutError, match="was not taken"):
+            email._wait_until_taken(link, timeout_s=0.05)
     here, there = socket.socketpair()
     with here, there:
         assert email._in_flight(here) == (0, 0.0)  # no TCP, so nothing is known

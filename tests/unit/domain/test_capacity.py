@@ -68,6 +68,12 @@ def test_what_is_fullest_saturates_first() -> None:
     assert starved.first.name == "GitHub: points an hour"
 
 
+def test_messages_go_before_their_deliveries_do() -> None:
+    short, long = (planned(replace(LARGE, messages_keep_days=days)).disk_gb["deliveries"] for days in (30, 365))
+    assert long * GB == pytest.approx(LARGE.mails_a_day * 365 * FIGURES.delivery_bytes)
+    assert (long - short) * GB == pytest.approx(LARGE.mails_a_day * 335 * FIGURES.message_bytes)
+
+
 def test_backups_and_growth_are_part_of_the_disk() -> None:
     bare, kept = planned(replace(LARGE, backups=0)), planned(replace(LARGE, backups=2))
     assert bare.disk_gb["backups"] == 0

@@ -128,6 +128,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('message_id')
     )
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
+        batch_op.create_index('ix_deliveries_kept', ['updated_at'], unique=False, sqlite_where=sa.text("message IS NOT NULL AND state NOT IN ('planned', 'sending', 'deferred', 'unknown')"), postgresql_where=sa.text("message IS NOT NULL AND state NOT IN ('planned', 'sending', 'deferred', 'unknown')"))
         batch_op.create_index('ix_deliveries_planned', ['planned_at'], unique=False)
         batch_op.create_index('ix_deliveries_state', ['state', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_deliveries_subscriber_id'), ['subscriber_id'], unique=False)
@@ -852,6 +853,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_deliveries_subscriber_id'))
         batch_op.drop_index('ix_deliveries_state')
         batch_op.drop_index('ix_deliveries_planned')
+        batch_op.drop_index('ix_deliveries_kept', sqlite_where=sa.text("message IS NOT NULL AND state NOT IN ('planned', 'sending', 'deferred', 'unknown')"), postgresql_where=sa.text("message IS NOT NULL AND state NOT IN ('planned', 'sending', 'deferred', 'unknown')"))
 
     op.drop_table('deliveries')
     with op.batch_alter_table('bounces', schema=None) as batch_op:
