@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -17,8 +18,9 @@ from services.domain.digests import EditionView
 
 Render = Callable[[EditionView], tuple[str, ...]]
 
-_KEPT = 64
-"""Editions kept in a process, of some 100 kB each."""
+_KEPT, _KEPT_FOR_S = 64, 60.0
+"""Editions kept in a process, of some 100 kB each, and for how long at most: they are sent within minutes, and never
+again."""
 _MARK = secrets.token_hex(8)
 """Nobody who writes a title or an abstract knows it."""
 _STAND_IN = re.compile(rf"{_MARK}(\d{{4}})x*z")
@@ -48,7 +50,19 @@ def shared(view: EditionView, render: Render) -> tuple[str, ...]:
         unsubscribe_url=links.of(view.unsubscribe_url),
         one_click_url=links.of(view.one_click_url),
     )
+    _let_go()
     return tuple(links.fill(text) for text in _rendered(common, render))
+
+
+_let_go_at = 0.0
+
+
+def _let_go() -> None:
+    """Forget what is kept, once a minute."""
+    global _let_go_at
+    if not 0 <= time.monotonic() - _let_go_at < _KEPT_FOR_S:
+        _rendered.cache_clear()
+        _let_go_at = time.monotonic()
 
 
 @lru_cache(maxsize=_KEPT)

@@ -26,6 +26,7 @@ from services.pipeline import (
     housekeeping,
     notices,
     notify,
+    opt_in,
     parse,
     recheck,
     schedule,
@@ -54,7 +55,7 @@ def _nothing(_: Session, __: Claim, ___: BaseException, ____: Runtime, _____: bo
 
 
 HOUR = timedelta(hours=1)
-DATABASE_RETRY, DATABASE_FACTOR = timedelta(seconds=5), 4.0
+DATABASE_RETRY, DATABASE_FACTOR = timedelta(seconds=1), 8.0
 """A database is mostly back within seconds; where it is not, waits grow fast, so that the tries outlast it."""
 DATABASE_BACK_WITHIN, ASK_DATABASE_AGAIN = timedelta(seconds=20), timedelta(seconds=1)
 
@@ -65,6 +66,7 @@ HANDLERS: Mapping[str, Handler] = {
     "compose_edition": Handler(notify.compose_edition, _nothing, RetryPolicy(attempts=8, max_wait=HOUR)),
     "send_deliveries": Handler(send.send_deliveries, send.send_failed, RetryPolicy(attempts=10, max_wait=2 * HOUR)),
     "send_notice": Handler(notices.send_notice, _nothing, RetryPolicy(attempts=10, max_wait=HOUR)),
+    "ask_to_confirm": Handler(opt_in.ask_to_confirm, opt_in.opt_in_failed, RetryPolicy(attempts=10, max_wait=HOUR)),
     "recheck_papers": Handler(recheck.recheck_papers, recheck.recheck_failed, RetryPolicy(attempts=5, max_wait=HOUR)),
     "look_up_papers": Handler(
         enrich_papers.look_up_papers, enrich_papers.lookup_failed, RetryPolicy(attempts=5, max_wait=HOUR)

@@ -21,7 +21,7 @@ from services.storage.tables import Job
 STEPS = ("dry_run", "one", "rest")
 
 APART = timedelta(seconds=1)
-"""The rest go one by one, so far apart; the first that fails of the same cause again stops those behind it."""
+"""Many go one by one, so far apart; the first that fails of the same cause again stops those behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,22 @@ def redrive(
 
 
 def retry(rt: Runtime, actor: Actor, *run_ids: int) -> list[int]:
-    """Give finished, given-up or waiting jobs another set of tries now; returns which, those left out are running."""
+    """Give finished, given-up or waiting jobs another set of tries, the first now and the others one by one after it;
+    returns which, those left out are running."""
+    retried: list[int] = []
     with acting(rt, actor, "run.retry", " ".join(map(str, run_ids))) as (session, said):
         before = [jobs.get(session, run_id) for run_id in run_ids]
         said.before = {"states": [job.state for job in before], "attempts": [job.attempts for job in before]}
-        waiting = {job.id for job in before if job.state == "ready"}
-        for run_id in run_ids:
+        waiting = {job.id: job.due_at for job in before if job.state == "ready"}
+        now = rt.now()
+        for place, run_id in enumerate(run_ids):
+            at = now + place * APART
             if run_id in waiting:
-                said.hints += runs.hurry(session, run_id, now=rt.now())
+                moved = runs.hurry(session, run_id, now=min(at, waiting[run_id]))
             else:
-                said.hints += jobs.revive(session, [run_id], now=rt.now())
-        retried = [hint.job_id for hint in said.hints]
+                moved = jobs.revive(session, [run_id], now=at)
+            retried += [hint.job_id for hint in moved]
+            said.hints += moved if at <= now else []
         said.after = {"retried": retried}
     return retried
 

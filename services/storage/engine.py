@@ -53,6 +53,8 @@ def _engine(url: str, pool_size: int) -> Engine:
             parsed,
             pool_size=pool_size,
             max_overflow=20,
+            # Each connection caches pages of its own: those in use do all the work, the others stay small.
+            pool_use_lifo=True,
             **json_coding,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         )

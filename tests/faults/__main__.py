@@ -83,7 +83,7 @@ def _simulation(_: Any, options: argparse.Namespace) -> Iterator[tuple[str, Repo
 
 
 def _recovery(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
-    yield "", recovery.run(outside, mode=options.mode, times=options.times, seed=options.seed)
+    yield "", recovery.run(outside, mode=options.mode, times=options.times, seed=options.seed, kinds=options.kind)
 
 
 def _sabotage(outside: Any, options: argparse.Namespace) -> Iterator[tuple[str, Report]]:
@@ -200,6 +200,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plan", choices=(*RUN, "all"), default="all", help="all: every plan but recovery")
     parser.add_argument("--limit-s", type=float, default=480, help="longest the mixed plan may take, in seconds")
     parser.add_argument("--times", type=int, default=3, help="how often the recovery plan makes each kind of fault")
+    kinds = (*mixed.DISTRIBUTED, *mixed.EMBEDDED)
+    parser.add_argument(
+        "--kind", action="append", choices=dict.fromkeys(kinds), default=[], metavar="KIND",
+        help=f"of the recovery plan, only this (again for more): {', '.join(dict.fromkeys(kinds))}",
+    )  # fmt: skip
     parser.add_argument("--soak", type=seconds_in, metavar="TIME", help="run the service at low load for so long: 15m")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that what was started is stopped

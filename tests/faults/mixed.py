@@ -449,7 +449,7 @@ def end(plan: Plan, setup: Distributed | Embedded, report: Report, ambiguity: st
         time.sleep(0.1)
     setup.bring_up()
     for clock in plan.service.clocks.values():
-        clock.step(MOST_OFF_S)  # what was put off by a clock that was ahead is due in the end
+        clock.step(max(clock.off_s, MOST_OFF_S))  # what was put off by a clock that was ahead is due in the end
     plan.world.heal()
     plan.new_works()
     quiet = plan.settle()

@@ -55,8 +55,8 @@ class Service:
             return words in log.read()
 
     def supervise(self) -> None:
-        """Start again what has ended by itself, as whoever runs services does: Celery's worker gives up when its
-        children are killed before they have said that they are there."""
+        """Start again what has ended by itself, as whoever runs services does: what begins while its database is away
+        says so and ends."""
         for name, process in list(self.processes.items()):
             if process.poll() is not None:
                 self.restarted += 1

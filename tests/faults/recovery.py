@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import ceil
 from statistics import median
 from typing import Any
@@ -22,15 +22,15 @@ SHIPPED = {"lease_s": "300", "poll_s": "5", "retry_first_s": "60", "tick_s": "1"
 SETTLES_WITHIN_S = 420.0
 
 
-def run(world: Any, *, mode: str, times: int, seed: int) -> Report:
-    """Each kind of fault so many times; `extra["recovery_s"]`: kind -> times, median, p90, max."""
+def run(world: Any, *, mode: str, times: int, seed: int, kinds: Collection[str] = ()) -> Report:
+    """Each kind of fault (of `kinds`, or all) so many times; `extra["recovery_s"]`: kind -> times, median, p90, max."""
     report = Report(f"recovery, {mode}")
     began = time.monotonic()
     chance = random.Random(f"{seed} recovery {mode}")
     world.begin(window=False)
     with mixed.installed(world, report, chance, mode=mode, **SHIPPED) as (plan, setup):
         took: dict[str, list[float]] = {}
-        for kind in ("no fault", *setup.kinds):
+        for kind in ("no fault", *(kind for kind in setup.kinds if kind in kinds or not kinds)):
             for _ in range(1 if kind in mixed.RARE else times):
                 plan.new_works()
                 plan.new_day()

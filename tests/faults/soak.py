@@ -1,7 +1,8 @@
 """Soak: the embedded service at low load for a long time. Does it grow, leak descriptors, or fall behind?
 
-Every few seconds a day passes: works are announced, fetched, parsed and sent to the readers, and a few pages are asked
-for. Memory, descriptors and the age of the oldest job that could be done are read once a second from outside.
+Every few seconds a day passes on the host's clock: works are announced, fetched, parsed and sent to the readers, and a
+few pages are asked for; what a day brings is the same on the last as on the first. Memory, descriptors and the age of
+the oldest job that could be done are read once a second from outside.
 """
 
 from __future__ import annotations
@@ -75,12 +76,13 @@ def main(seconds: float, *, say: Callable[[str], None], json_to: Path | None = N
 
 def _live(plan: mixed.Plan, seconds: float, base: str) -> list[Sample]:
     samples: list[Sample] = []
-    pid = plan.service.processes["up"].pid
+    pid, clock = plan.service.processes["up"].pid, plan.service.clocks["up"]
     began = time.monotonic()
     next_day = began
     while time.monotonic() < began + seconds:
-        if time.monotonic() >= next_day:
+        if time.monotonic() >= next_day and plan.quiet():
             next_day += DAY_S
+            clock.step(clock.off_s + 86_400)
             plan.new_works()
             plan.new_day()
             for page in PAGES:
@@ -106,7 +108,7 @@ def _oldest(plan: mixed.Plan) -> float:
         for (due_at,) in plan.archive.rows("SELECT min(due_at) FROM jobs WHERE state = 'ready'"):
             if due_at is not None:
                 due = datetime.fromisoformat(str(due_at))
-                return max((datetime.now(UTC) - due.replace(tzinfo=UTC)).total_seconds(), 0.0)
+                return max((plan.now() - due.replace(tzinfo=UTC)).total_seconds(), 0.0)
     return 0.0
 
 

@@ -186,4 +186,4 @@ def test_a_database_in_trouble_uses_up_a_jobs_tries_and_not_a_bugs_few(
         waits.append((all_rows(rt, Job)[0].due_at - rt.now()).total_seconds())
         clock.advance(hours=1)
     assert outcomes == ["retry"] * 4 + ["dead"]
-    assert waits[:4] == [5, 20, 80, 320]  # it is mostly back at once
+    assert waits[:4] == [1, 8, 64, 512]  # it is mostly back at once

@@ -257,6 +257,24 @@ def test_the_rest_of_a_group_goes_one_by_one_and_stops_where_the_cause_still_hol
     assert dead(rt) == left(rt) == []
 
 
+def test_many_runs_tried_again_by_hand_go_one_by_one_too(
+    rt: Runtime, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buried(rt, clock, [f"k{n}" for n in range(4)], monkeypatch)
+    rt.add_jobs([NewJob(kind="housekeeping", key="late", due_at=clock.now() + timedelta(hours=1))])
+    told: list[int] = []
+    monkeypatch.setattr(rt, "publish", lambda hints: told.extend(hint.job_id for hint in hints))
+    ids = [job.id or 0 for job in all_rows(rt, Job)]
+    assert redrive.retry(rt, ADMIN, *ids) == ids
+    due = {job.id: job.due_at for job in all_rows(rt, Job, state="ready")}
+    assert [due[run] - due[ids[0]] for run in ids] == [n * redrive.APART for n in range(5)]
+    assert told == ids[:1]
+
+    drain.run_until_idle(rt, stages=["enrich"], ticking=False)
+    clock.advance(minutes=30)
+    assert len(dead(rt)) == 3  # what makes the first fail again stops those behind it
+
+
 def test_failures_of_one_cause_are_told_together_and_whether_they_came_right(
     rt: Runtime, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

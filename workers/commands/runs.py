@@ -224,7 +224,7 @@ def retry_runs(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Give failed runs another set of tries, now. It is safe: what is done already is not done twice."""
+    """Give failed runs another set of tries, one a second. It is safe: what is done already is not done twice."""
     from services.pipeline import redrive
     from services.pipeline.transfer import alive
     from services.storage import runs
@@ -250,13 +250,15 @@ def retry_runs(
     else:
         would = "would be " if dry_run else ""
         if retried:
-            say(f"{counted(len(retried), 'run')} {would}tried again: {', '.join(map(str, retried))}")
+            apart = ", one a second" if len(retried) > 1 else ""
+            say(f"{counted(len(retried), 'run')} {would}tried again{apart}: {', '.join(map(str, retried))}")
         elif all_failed:
             say("Nothing has failed.")
         for one in refused:
             warn(f"Run {one['id']} is not tried again: {one['reason']}")
         if retried and not dry_run and not served:
-            note("No service is running; `broadsheet run --once` does them now.")
+            patience = f" --patience {len(retried)}" if len(retried) > 1 else ""
+            note(f"No service is running; `broadsheet run --once{patience}` does them now.")
     if refused and not all_failed:
         raise typer.Exit(1)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from services.digests import render
@@ -72,6 +74,22 @@ def test_what_is_shared_is_rendered_once_for_readers_of_one_minute() -> None:
     assert "WzEs" not in str(seen[0])  # nobody's link is in what is kept
     shown(for_reader(13, replace(VIEW, composed_at=begun + timedelta(minutes=1))))
     assert len(seen) == 2
+
+
+def test_what_is_shared_is_forgotten_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    at, rendered = [1e9], []
+
+    def page(view: EditionView) -> tuple[str, ...]:
+        rendered.append(view)
+        return ("",)
+
+    monkeypatch.setattr(time, "monotonic", lambda: at[0])
+    for _ in range(2):
+        shared(VIEW, page)
+        at[0] += 59
+        shared(VIEW, page)
+        at[0] += 2
+    assert len(rendered) == 2
 
 
 def test_a_mail_carries_what_mails_need_alone() -> None:
