@@ -129,3 +129,10 @@ def test_all_outgoing_http_goes_through_the_one_client() -> None:
     found = uses(OURS, clients)
     assert [where for where in found if where.partition(":")[0] not in the_client] == []
     assert found != []
+
+
+def test_what_an_idle_service_has_no_use_for_is_not_loaded() -> None:
+    asked = ["alembic", "cryptography", "css_inline", "feedparser", "joserfc", "lxml", "mako", "nh3", "pylatexenc"]
+    script = "import sys, workers.cli, workers.embedded, workers.web.app; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert set(asked) & set(found.stdout.split()) == set()

@@ -12,14 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from typing import TYPE_CHECKING
 
 from services.domain.errors import InvalidInput
 from services.domain.text import ascii_host
+
+if TYPE_CHECKING:
+    # 9 MB: loaded where there is a key.
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+    Key = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 SIGNED = (
     "from", "to", "cc", "reply-to", "subject", "date", "message-id", "mime-version", "content-type",
@@ -40,8 +42,6 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _SPACES = re.compile(rb"[ \t]+")
 
-Key = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -54,6 +54,8 @@ class Signature:
     @property
     def algorithm(self) -> str:
         """As in the `a=` tag."""
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+
         return "ed25519-sha256" if isinstance(self.key, ed25519.Ed25519PrivateKey) else "rsa-sha256"
 
     @property
@@ -64,6 +66,9 @@ class Signature:
     @property
     def record(self) -> str:
         """What to publish: `v=DKIM1; k=rsa; p=…`."""
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
         public = self.key.public_key()
         if isinstance(public, ed25519.Ed25519PublicKey):
             raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -72,6 +77,9 @@ class Signature:
         return f"v=DKIM1; k=rsa; p={b64encode(der).decode()}"
 
     def _sign(self, data: bytes) -> bytes:
+        from cryptography.hazmat.primitives.asymmetric import ed25519, padding
+        from cryptography.hazmat.primitives.hashes import SHA256
+
         if isinstance(self.key, ed25519.Ed25519PrivateKey):
             return self.key.sign(sha256(data).digest())  # RFC 8463: of the hash, not of the text
         return self.key.sign(data, padding.PKCS1v15(), SHA256())
@@ -101,6 +109,10 @@ def load_signatures(domain: str, selectors: str, keys: str) -> tuple[Signature, 
 
 
 def _load(pem: str, selector: str) -> Key:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         key = load_pem_private_key(pem.encode("ascii", "replace"), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

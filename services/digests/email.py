@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import css_inline
+from typing import TYPE_CHECKING
 
 from services.digests import words
 from services.digests.entries import Page
 from services.digests.overrides import Templates, templates_of
 from services.domain.text import excerpt
+
+if TYPE_CHECKING:
+    import css_inline
 
 MAX_HTML_BYTES = 95_000
 
@@ -85,5 +87,7 @@ def _preheader(page: Page, shown: int) -> str:
 
 @cache
 def _inliner() -> css_inline.CSSInliner:
+    import css_inline  # here: nobody needs it before the first mail
+
     # `keep_at_rules` leaves dark mode and the phone layout in the head; nothing is ever loaded from outside.
     return css_inline.CSSInliner(keep_at_rules=True, minify_css=True, load_remote_stylesheets=False)

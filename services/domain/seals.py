@@ -7,13 +7,14 @@ HMAC-SHA256) under a key derived from it by HKDF. So rows that still depend on a
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from services.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 MARK = "sealed:"
 KEY_LENGTH = 8
@@ -25,12 +26,25 @@ class WrongKey(InvalidInput):
 
 
 class Seals:
-    """Seals with the newest secret key, opens with it and with the `old` ones."""
+    """Seals with the newest secret key, opens with it and with the `old` ones.
+
+    Keys are derived when the first text is sealed or opened: until then the library (9 MB) is not loaded.
+    """
 
     def __init__(self, secret: str, old: Sequence[str] = ()) -> None:
-        self.current = key_name(secret)
-        self._boxes = {key_name(one): Fernet(base64.urlsafe_b64encode(_derive(one, 32, "seal"))) for one in old}
-        self._boxes[self.current] = Fernet(base64.urlsafe_b64encode(_derive(secret, 32, "seal")))
+        self._secret, self._old = secret, tuple(old)
+
+    @cached_property
+    def current(self) -> str:
+        """The name of the newest key."""
+        return key_name(self._secret)
+
+    @cached_property
+    def _boxes(self) -> Mapping[str, Fernet]:
+        from cryptography.fernet import Fernet
+
+        secrets = (*self._old, self._secret)
+        return {key_name(one): Fernet(base64.urlsafe_b64encode(_derive(one, 32, "seal"))) for one in secrets}
 
     def seal(self, text: str) -> str:
         """`text` sealed with the newest key."""
@@ -38,6 +52,8 @@ class Seals:
 
     def open(self, sealed: str) -> str:
         """The text in `sealed`; `WrongKey` says what to do when none of the keys opens it."""
+        from cryptography.fernet import InvalidToken
+
         name, _, token = sealed.removeprefix(MARK).partition(":")
         box = self._boxes.get(name)
         if box is not None:
@@ -65,4 +81,7 @@ def key_name(secret: str) -> str:
 
 
 def _derive(secret: str, length: int, purpose: str) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     return HKDF(SHA256(), length, salt=None, info=f"broadsheet.{purpose}".encode()).derive(secret.encode())

@@ -11,10 +11,12 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-import nh3
-from pylatexenc import latex2text, latexwalker
+if TYPE_CHECKING:
+    from pylatexenc import latex2text, latexwalker
 
 MAX_URL = 2_000
 """Longest URL kept, in characters."""
@@ -64,6 +66,8 @@ def clean_html(value: str, *, limit: int = 20_000) -> str:
         text = (
             _BREAKING_TAG.sub(r" \1", _LONE_ANGLE.sub("&lt;", text)) if _TAG.search(text) else text.replace("<", "&lt;")
         )
+        import nh3  # here, as pylatexenc below: an idle process has no use for them
+
         text = nh3.clean(text, tags=set(), clean_content_tags={"script", "style"})
     return clean(html.unescape(text), limit=limit)
 
@@ -235,13 +239,13 @@ def _unknown_macro(node: latexwalker.LatexMacroNode, l2tobj: latex2text.LatexNod
     return "" if _SILENT.fullmatch(name) or not name.isalpha() else name + space
 
 
+@cache
 def _text_context() -> object:
+    from pylatexenc import latex2text
+
     context = latex2text.get_default_latex_context_db()
     context.set_unknown_macro_spec(latex2text.MacroTextSpec("", simplify_repl=_unknown_macro))
     return context
-
-
-_CONTEXT = _text_context()
 
 
 def _convert(source: str, *, math: bool = False) -> str:
@@ -249,10 +253,12 @@ def _convert(source: str, *, math: bool = False) -> str:
         return source
     if source.count("{") > 200 or len(source) > 20_000:
         return _stripped(source)  # deep nesting is no prose, and costs pylatexenc its stack
+    from pylatexenc import latex2text, latexwalker
+
     try:
         # Made anew each time (30 µs): it keeps state while it works and may be called from several threads.
         converter = latex2text.LatexNodes2Text(
-            latex_context=_CONTEXT, math_mode="text", keep_comments=True, strict_latex_spaces=False
+            latex_context=_text_context(), math_mode="text", keep_comments=True, strict_latex_spaces=False
         )
         prepared = f"${source}$" if math else source
         walker = latexwalker.LatexWalker(prepared, tolerant_parsing=False)

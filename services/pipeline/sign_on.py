@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 import threading
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from joserfc.jwk import KeySet
 
 from services.domain.errors import InvalidInput
 from services.domain.users import ADMIN, checked_name, claimed, highest_role
@@ -25,6 +24,9 @@ from services.upstreams.oidc import (
     read_claims,
     token_request,
 )
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
 
 CALLBACK = "/admin/oidc/callback"
 """Where the provider sends people back to; it has to be registered there."""

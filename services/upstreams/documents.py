@@ -15,7 +15,6 @@ from sys import intern
 from typing import Any
 
 import msgspec
-from lxml import etree
 
 from services.domain.errors import MalformedDocument
 from services.domain.text import clean, excerpt
@@ -200,6 +199,8 @@ def load_xml(body: bytes, *, expected: str) -> Any:
     """
     if not body[:100].strip(b"\x00 \t\r\n") and not body.strip(b"\x00 \t\r\n"):
         raise MalformedDocument(f"expected {expected}, found an empty document")
+    from lxml import etree  # here: until there is XML to read, nobody needs its 5 MB
+
     refuse_entities(body)
     parser = etree.XMLParser(
         resolve_entities=False,

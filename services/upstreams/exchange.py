@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Collection, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import httpx
 
@@ -89,16 +89,24 @@ class Exchange:
         self._deadline_s = deadline_s
         self._max_wire_bytes = max_wire_bytes
         self._max_body_bytes = max_body_bytes
-        self._transport = GuardedTransport(
-            GuardedBackend(guard, connect_timeout_s=connect_timeout_s, resolver=resolver),
-            ssl_context or _known_authorities(),
-            ssl_context or _known_authorities(http2=True),
-            http2_hosts,
+        self._backend = GuardedBackend(guard, connect_timeout_s=connect_timeout_s, resolver=resolver)
+        self._ssl_context = ssl_context
+        self._http2_hosts = http2_hosts
+
+    @cached_property
+    def _transport(self) -> GuardedTransport:
+        """Made by the first call: the authorities it believes take 3 MB and a while to read."""
+        return GuardedTransport(
+            self._backend,
+            self._ssl_context or _known_authorities(),
+            self._ssl_context or _known_authorities(http2=True),
+            self._http2_hosts,
         )
 
     def close(self) -> None:
         """Ends all connections."""
-        self._transport.close()
+        if "_transport" in self.__dict__:
+            self._transport.close()
 
     def budget(self) -> Budget:
         """A call's means, from now on."""

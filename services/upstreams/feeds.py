@@ -15,8 +15,6 @@ from time import struct_time
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import feedparser
-
 from services.domain.errors import InvalidInput, MalformedDocument
 from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest, UpstreamUrls
 from services.domain.papers import AuthorData, ParsedFeed, Rejected
@@ -34,8 +32,6 @@ ACCEPT = (
 
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.I)
 _ROOTS = ("rss", "rdf", "feed", "channel")
-# Wrong or missing headers, which concern the server and not the feed.
-_HARMLESS = (feedparser.NonXMLContentType, feedparser.CharacterEncodingOverride)
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 
@@ -82,7 +78,7 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
         raise MalformedDocument(f"expected {EXPECTED}, found {describe(body)}")
     notes = [cut] if cut else []
     trouble = result.get("bozo_exception") if result.get("bozo") else None
-    if trouble is not None and not isinstance(trouble, _HARMLESS):
+    if trouble is not None and not _is_harmless(trouble):
         notes.append(f"the feed is not well-formed: {clean(str(trouble), limit=200)}")
     feed = result.get("feed") or {}
     base = about.url or _text(feed.get("link"))
@@ -114,7 +110,16 @@ def _ttl(feed: Any) -> timedelta | None:
     return min(timedelta(hours=hours) / max(number, 1), _MAX_TTL)
 
 
+def _is_harmless(trouble: object) -> bool:
+    """Wrong or missing headers, which concern the server and not the feed."""
+    import feedparser
+
+    return isinstance(trouble, feedparser.NonXMLContentType | feedparser.CharacterEncodingOverride)
+
+
 def _feedparser(body: bytes, *, url: str, content_type: str) -> Any:
+    import feedparser  # here: many installations follow no general feed
+
     headers = {"content-type": content_type, "content-location": url}
     try:
         # Its sanitiser and its rewriting of links inside texts are not needed: texts become plain here.

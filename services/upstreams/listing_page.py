@@ -14,8 +14,6 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from lxml import etree, html
-
 from services.domain.feeds import DocumentInfo
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData, link_from_url
@@ -64,6 +62,8 @@ def parse_page(body: bytes, about: DocumentInfo) -> ParsedFeed | None:
 
 def page_text(body: bytes) -> str:
     """The page as a browser would copy it, a line for each block."""
+    from lxml import etree
+
     root = _root(body)
     if root is None:
         return ""
@@ -85,6 +85,8 @@ def page_text(body: bytes) -> str:
 
 
 def _root(body: bytes) -> Any:
+    from lxml import etree, html  # here: until there is a page to read, nobody needs its 5 MB
+
     parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=False, encoding="utf-8")
     try:
         return html.document_fromstring(decode(body).encode("utf-8", "replace"), parser=parser)

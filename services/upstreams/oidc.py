@@ -12,15 +12,14 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
-
-from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
 
 from services.domain.errors import MalformedDocument, UpstreamRejected
 from services.upstreams.json_values import as_list, read_json
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet  # 10 MB with its cryptography: loaded by the first login at a provider
 
 WHO = "the login provider"
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
@@ -124,6 +123,9 @@ def parse_token(body: bytes) -> str:
 
 def parse_keys(body: bytes) -> KeySet:
     """A provider's public keys; kinds we cannot use are left out."""
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
     data = read_json(body, who=WHO)
     keys = [
         key for key in as_list(data.get("keys")) if isinstance(key, dict) and key.get("kty") in {"RSA", "EC", "OKP"}
@@ -141,6 +143,9 @@ def read_claims(
 
     Raises `UnknownKey` where its key is not among `keys`, `UpstreamRejected` for a token that is not good.
     """
+    from joserfc import jwt
+    from joserfc.errors import InvalidKeyIdError, JoseError
+
     checks = jwt.JWTClaimsRegistry(
         now=int(now.timestamp()), leeway=int(LEEWAY.total_seconds()),
         iss={"essential": True, "value": issuer}, aud={"essential": True, "value": client_id},

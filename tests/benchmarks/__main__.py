@@ -32,6 +32,7 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.harness import Options, Result
 from tests.benchmarks.svg import curve
+from tests.servers import SESSION
 from workers.embedded import keep_what_is_loaded
 
 BENCHMARKS: dict[str, Callable[[Options], Iterator[Result]]] = {
@@ -115,4 +116,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with SESSION:
+        sys.exit(main())

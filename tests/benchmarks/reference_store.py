@@ -1,18 +1,33 @@
-"""What storing is measured against: the very rows our own store wrote, put back by the driver's executemany.
+"""What storing is measured against, twice.
 
-Nothing is looked up, compared or decided: the rows are known beforehand, ids included. One transaction, the same
-tables with their indexes, the same settings of the database.
+`put_back`: the very rows our own store wrote, by the driver's executemany. Nothing is looked up, compared, decided or
+made: the rows are known beforehand, ids included. `write_by_hand`: a script that makes the same rows of the same papers
+itself. It takes for granted that all are new and different, looks nothing up, and counts ids by itself.
+
+Both: one transaction, the same tables with their indexes, the same settings of the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine, text
 
+from services.domain import merging
+from services.domain.identifiers import canonical_key, title_fingerprint
+from services.domain.indexed import category_values, strings
+from services.domain.nearness import near_keys
+from services.domain.papers import PaperData
+from services.domain.repos import is_repo
+from services.domain.words import in_order
 from services.storage import search_index
+from services.storage.paper_links import link_key, links_of
+from services.storage.repos import host_of
 
 TABLES = (
     "papers", "identifiers", "statements", "titles", "sightings", "repos", "repo_names", "links", "duplicates",
@@ -70,3 +85,108 @@ def put_back(engine: Engine, captured: Sequence[Rows]) -> None:
         for one in captured:
             if one.rows:
                 cursor.executemany(one.insert("?" if lite else "%s"), one.rows)
+
+
+# -- by hand -----------------------------------------------------------------------------------------------------
+
+_FACTS = (
+    "title", "abstract", "authors", "authors_count", "organization", "published_at", "updated_at", "version",
+    "categories", "comment", "journal_ref", "license", "comments_count", "upvotes", "citations", "ai_summary",
+    "ai_keywords", "thumbnail_url", "withdrawn",
+)  # fmt: skip
+_MADE = ("id", "key", "title_key", "content_hash", "announced_on", "past_hashes", "first_seen_at", "changed_at")
+_DIGESTED = ("title", "abstract", "authors", "organization", "comment", "journal_ref", "categories")
+_HANDMADE = {
+    "papers": (*_MADE, *_FACTS),
+    "identifiers": ("scheme", "value", "paper_id"),
+    "statements": ("paper_id", "source", "as_of", "content_hash", "data", "first_on", "said_at"),
+    "titles": ("paper_id", "title_key", "head_key", "body_key"),
+    "sightings": ("paper_id", "feed_id", "day", "rank", "announce_type", "seen_at", "by_title"),
+    "repos": (
+        "id", "host", "kind", "slug", "state", "gated", "topics", "archived", "fork", "next_check_at", "misses"
+    ),
+    "repo_names": ("host", "kind", "slug_key", "repo_id", "since_at"),
+    "links": ("paper_id", "url", "url_key", "kind", "slug", "evidence", "repo_id", "found_at", "by_title"),
+    search_index.TABLE: ("rowid", "digest", *search_index.TAGS),
+}  # fmt: skip
+
+
+def write_by_hand(
+    engine: Engine, entries: Sequence[PaperData], *, source: str, feed_id: int, day: date, now: datetime
+) -> None:
+    """A page of new papers into an empty SQLite database."""
+    rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _HANDMADE}
+    repos: dict[tuple[str, str, str], int] = {}
+    at = _moment(now)
+    for number, entry in enumerate(entries, 1):
+        words = merging.state(entry, source=source, fallback_day=day, read_on=None)
+        facts = merging.compose({source: words.data})
+        title_key, first = title_fingerprint(facts["title"]), words.first_on.isoformat()
+        rows["papers"].append((
+            number, str(canonical_key(list(entry.identifiers))), title_key, merging.meaning(facts), first, "[]", at, at,
+            *(_plain(facts[name]) for name in _FACTS),
+        ))  # fmt: skip
+        rows["identifiers"] += [(i.scheme, i.value, number) for i in entry.identifiers]
+        rows["statements"].append(
+            (number, source, words.as_of, words.content_hash, _json(words.data), first, at)
+        )  # fmt: skip
+        if title_key:
+            rows["titles"].append((number, title_fingerprint(entry.title), *near_keys(entry.title)))
+        listed_on = (entry.announced_on or day).isoformat()
+        rows["sightings"].append((number, feed_id, listed_on, entry.rank, entry.announce_type, at, False))
+        seen = set()
+        for link in links_of(entry):
+            if (key := link_key(link)) in seen:
+                continue
+            seen.add(key)
+            repo_id = None
+            if link.slug and is_repo(link.kind, link.slug, host := host_of(link.url)):
+                place = (host, link.kind, link.slug.lower())
+                if (repo_id := repos.get(place)) is None:
+                    repo_id = repos[place] = len(repos) + 1
+                    rows["repos"].append(
+                        (repo_id, host, link.kind, link.slug, "new", False, "[]", False, False, at, 0)
+                    )  # fmt: skip
+                    rows["repo_names"].append((*place, repo_id, at))
+            rows["links"].append(
+                (number, link.url, key, link.kind, link.slug, link.evidence, repo_id, at, False)
+            )  # fmt: skip
+        rows[search_index.TABLE].append((number, *_indexed(facts)))
+    with engine.begin() as connection:
+        cursor: Any = connection.connection.cursor()
+        for table, columns in _HANDMADE.items():
+            cursor.executemany(Rows(table, columns, ()).insert("?"), rows[table])
+
+
+def _indexed(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    places = strings(
+        title=facts["title"], abstract=facts["abstract"], names=[one["name"] for one in facts["authors"]],
+        affiliations=[one.get("affiliation") for one in facts["authors"]], organization=facts["organization"],
+        comment=facts["comment"], journal_ref=facts["journal_ref"],
+    )  # fmt: skip
+    shown: dict[str, str] = {}
+    joined: list[str] = []
+    for place, texts in places.items():
+        cut = [in_order(one) for one in texts]
+        joins = [word for _, more in cut for word in more]
+        shown[place] = " # ".join([*(" ".join(ordered) for ordered, _ in cut), " ".join(joins)])
+        joined += joins
+    tags = " ".join(map(search_index.value_word, category_values(tuple(facts["categories"]))))
+    shown |= {search_index.CATEGORY: f"{tags} # ", search_index.JOINED: " ".join(dict.fromkeys(joined))}
+    digest = hashlib.blake2b(msgspec.json.encode([facts[name] for name in _DIGESTED]), digest_size=12).hexdigest()
+    return (digest, *(shown.get(place, "") for place in search_index.TAGS))
+
+
+def _plain(value: Any) -> Any:
+    """As SQLite holds it."""
+    if isinstance(value, (list, tuple, dict)):
+        return _json(value)
+    return _moment(value) if isinstance(value, datetime) else value
+
+
+def _moment(value: datetime) -> str:
+    return value.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import pages
+from services.storage import search_index
+from tests.benchmarks import bench_store, pages, places, reference_store
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.harness import Result, allowance, ratio_of
 from tests.benchmarks.svg import curve
@@ -41,6 +42,24 @@ def test_an_allowance_is_kept_as_long_as_no_more_is_used() -> None:
 def test_the_same_seed_draws_the_same_papers_and_other_places_have_other_ids() -> None:
     assert pages.records(20) == pages.records(20)
     assert not {one.id for one in pages.records(50)} & {one.id for one in pages.records(50, start=50)}
+
+
+def test_the_script_beside_the_store_writes_the_very_same_rows() -> None:
+    entries = bench_store.parsed(pages.records(40))
+    written = []
+    with places.sqlite() as make:
+        for write in (bench_store.store, bench_store.write_by_hand):
+            engine = make()
+            write(engine, entries, bench_store.add_feed(engine))
+            # Ids that nothing refers to are counted in the order of writing, which is free.
+            counted = {one.table for one in reference_store.capture(engine)} - {"papers", "repos", search_index.TABLE}
+            written.append({
+                one.table: sorted(str(row[one.table in counted :]) for row in one.rows)
+                for one in reference_store.capture(engine)
+            })  # fmt: skip
+    assert written[0] == written[1]
+    assert len(written[0]["papers"]) == 40
+    assert written[0]["links"]
 
 
 def test_a_curve_is_drawn_from_its_points() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, inspect, text
+from sqlmodel import SQLModel
 
 from services.domain.errors import InvalidInput
-from services.storage import schema
+from services.storage import schema, search_index
 from services.storage.engine import make_engine, reading, writing
 from services.storage.tables import Feed, Gate
 from tests.fakes import WEDNESDAY
@@ -40,6 +42,43 @@ def test_migrating_an_empty_database_gives_what_the_code_says(engine: Engine) ->
     assert schema.migrate(engine) == (None, schema.head())
     assert schema.is_current(engine)
     assert schema.difference(engine) == []
+
+
+def test_migrations_end_where_a_new_database_begins(engine: Engine) -> None:
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+    assert schema.difference(engine) == []
+    by_migrations = described(engine)
+    assert schema.migrate(engine) == (schema.head(), schema.head())
+    with engine.begin() as connection:
+        SQLModel.metadata.drop_all(connection)
+        schema.VERSION.drop(connection)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE {search_index.TABLE}"))
+    assert schema.migrate(engine) == (None, schema.head())
+    assert described(engine) == by_migrations
+
+
+def described(engine: Engine) -> dict[str, list[str]]:
+    """Every table's columns, keys, constraints and indexes as the database tells them."""
+    seen = inspect(engine)
+    kinds = (
+        seen.get_columns, seen.get_pk_constraint, seen.get_foreign_keys, seen.get_unique_constraints, seen.get_indexes,
+    )  # fmt: skip
+    return {
+        table: sorted(_plain(one) for kind in kinds for one in _listed(kind(table)))
+        for table in seen.get_table_names()
+        if table in SQLModel.metadata.tables
+    }
+
+
+def _listed(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
+
+
+def _plain(one: dict[str, Any]) -> str:
+    options = {name: str(value) for name, value in one.get("dialect_options", {}).items()}
+    return str({**one, "dialect_options": options})
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
@@ -85,6 +124,18 @@ def test_times_come_back_aware_and_in_utc(engine: Engine) -> None:
         found = session.get_one(Gate, "x").free_at
     assert found == WEDNESDAY
     assert found.utcoffset() is not None
+
+
+def test_sqlite_connections_that_have_read_most_are_used_first(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    with engine.connect() as first, engine.connect() as second:
+        last = second.connection.dbapi_connection
+        assert first.connection.dbapi_connection is not last
+        first.close()
+    for _ in range(3):  # the pages it has cached are of use, and no other connection caches them, too
+        with engine.connect() as connection:
+            assert connection.connection.dbapi_connection is last
+    engine.dispose()
 
 
 def test_a_reader_sees_one_moment_while_others_write(tmp_path: Path) -> None:
