@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import shutil
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import structlog
@@ -359,6 +361,14 @@ class Runtime:
         """Raise `LeaseLost` when less than `needed` of the claim is left."""
         if claim.lease_until - self.now() < needed:
             raise LeaseLost(f"job {claim.job_id}: too little of its lease is left to go on")
+
+
+def disk_under(folder: Path) -> tuple[int, int]:
+    """Bytes (free, in all) of the disk where a folder is, or would be made."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    disk = shutil.disk_usage(folder)
+    return disk.free, disk.total
 
 
 def _channels(settings: Settings, http: HttpClient) -> dict[str, Channel]:

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from argon2 import PasswordHasher
+from sqlalchemy import Dialect, Engine, event
+from sqlalchemy.util import LRUCache
 
 from config.settings import PREFIX, Settings
+from services import runtime as composition
+from services.domain.seals import Seals
 from services.pipeline import accounts
 from services.runtime import Runtime
 from services.storage import schema
@@ -48,6 +53,43 @@ def _quick_passwords() -> Iterator[None]:
     """Passwords are hashed as cheaply as argon2 can: what they cost in service is `accounts.HASHER`'s own test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounts, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_engines() -> Iterator[None]:
+    """Runtimes with the same keys share what SQLAlchemy compiles for the first of them; SQLite waits for no disk."""
+    dialects: dict[tuple[str, str], Dialect] = {}
+    statements: Any = LRUCache(2000)
+
+    def make(url: str, *, seals: Seals, **options: Any) -> Engine:
+        engine = make_engine(url, seals=seals, **options)
+        key = (engine.dialect.name, str(sorted(seals._boxes)))
+        if key in dialects:
+            engine.dialect = dialects[key]
+        else:
+            event.listen(engine, "first_connect", lambda *_: dialects.setdefault(key, engine.dialect))
+        engine.update_execution_options(compiled_cache=statements)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(composition, "make_engine", make)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_tracebacks() -> None:
+    """An error that is logged on purpose is not drawn with its code and its variables: that takes seconds."""
+    *before, _ = structlog.get_config()["processors"]
+    structlog.configure([*before, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_ends() -> Iterator[None]:
+    """What the tests share is given back."""
+    with servers.SESSION:
         yield
 
 

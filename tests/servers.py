@@ -17,7 +17,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,11 +27,15 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from aiosmtpd.controller import Controller
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from services.storage import schema
 from services.storage.engine import make_engine
 
 STARTS_WITHIN_S = 30
+
+SESSION = ExitStack()
+"""What is started once and serves all tests; `conftest` closes it at their end."""
 
 
 def missing(what: str) -> NoReturn:
@@ -58,6 +63,12 @@ def wait_until(check: Callable[[], bool], *, within_s: float, what: str, every_s
         if time.monotonic() > limit:
             raise AssertionError(f"not within {within_s * PATIENCE:g} s: {what}")
         time.sleep(every_s)
+
+
+@cache
+def event_loop() -> BlockingPortal:
+    """One event loop for all sites: to start one for each request, with its threads, costs more than most pages."""
+    return SESSION.enter_context(start_blocking_portal())
 
 
 # -- Redis -----------------------------------------------------------------------------------------------------

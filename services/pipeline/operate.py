@@ -21,7 +21,17 @@ from services.pipeline.bounces import key_of
 from services.pipeline.fetch import info
 from services.pipeline.subscribe import first_edition_at, pausing, resuming, subscribe
 from services.runtime import Runtime
-from services.storage import archive, duplicates, feeds, folding, merges, service, subscribers, suppressions
+from services.storage import (
+    archive,
+    duplicates,
+    feeds,
+    folding,
+    merges,
+    service,
+    subscribers,
+    suppressions,
+    title_entries,
+)
 from services.storage.tables import Duplicate, Feed, Paper, Slot, Subscriber, Subscription
 from services.upstreams import kinds
 
@@ -234,6 +244,8 @@ def decide_pair(rt: Runtime, actor: Actor, duplicate_id: int, state: str) -> lis
         duplicates.decide(session, duplicate_id, state, now=rt.now())
         if state == "same":
             folding.merge(session, keys[0], keys[1], now=rt.now())
+        elif state == "different":
+            title_entries.settle(session, [row.paper_id, row.other_id], now=rt.now())
     return keys
 
 
@@ -256,7 +268,7 @@ def keep_apart(rt: Runtime, actor: Actor, one: str, other: str) -> list[str]:
     with acting(rt, actor, "pair.keep_apart", one) as (session, said):
         keys = _keys(session, rt, one, other)
         said.after = {"papers": keys, "state": "different"}
-        duplicates.keep_apart(session, *keys, now=rt.now())
+        title_entries.settle(session, duplicates.keep_apart(session, *keys, now=rt.now()), now=rt.now())
     return keys
 
 

@@ -91,9 +91,9 @@ def list_subscriptions(session: Session, *, removed: bool = False) -> list[tuple
 
 
 def page(
-    session: Session, *, text: str = "", before: int | None = None, limit: int = 50
+    session: Session, *, text: str = "", in_addresses: bool = True, before: int | None = None, limit: int = 50
 ) -> list[tuple[Subscription, Subscriber]]:
-    """Subscriptions that were not removed, newest first; `text` is looked for in name, query and address.
+    """Subscriptions that were not removed, newest first; `text` is looked for in name and query, and `in_addresses`.
 
     Of addresses that are sealed only the whole one is found.
     """
@@ -103,11 +103,14 @@ def page(
         .where(Subscription.state != "removed")
     )
     if text:
-        held = (col(Subscription.name), col(Subscription.query), type_coerce(Subscriber.address, Text))
-        whole = [key for channel in CHANNELS for key in seals.keys_of(session, channel, text) if "://" in text]
-        query = query.where(
-            or_(*(column.icontains(text, autoescape=True) for column in held), col(Subscriber.address_key).in_(whole))
-        )
+        found = [
+            column.icontains(text, autoescape=True) for column in (col(Subscription.name), col(Subscription.query))
+        ]
+        if in_addresses:
+            whole = [key for channel in CHANNELS for key in seals.keys_of(session, channel, text) if "://" in text]
+            found.append(type_coerce(Subscriber.address, Text).icontains(text, autoescape=True))
+            found.append(col(Subscriber.address_key).in_(whole))
+        query = query.where(or_(*found))
     if before is not None:
         query = query.where(col(Subscription.id) < before)
     return [(s, p) for s, p in session.exec(query.order_by(col(Subscription.id).desc()).limit(limit))]

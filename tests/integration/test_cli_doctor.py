@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
+from tests.fakes import Clock
 from tests.integration.command import Broadsheet
+from tests.login_provider import LoginProvider, make_key
 from tests.servers import MailSink, RedisServer, free_port
 from workers.demo.replay import Replay
 
@@ -55,6 +57,20 @@ def test_an_upstream_that_is_down_fails_only_where_a_feed_needs_it(
     found = checks(online, code=1)["upstream Hugging Face"]
     assert (found["state"], "503" in found["message"]) == ("fail", True)
     assert found["advice"]
+
+
+def test_a_login_provider_is_asked_who_it_is(online: Broadsheet, clock: Clock) -> None:
+    with LoginProvider(clock, make_key("one")) as provider:
+        online.settings |= {name.upper(): value for name, value in provider.settings().items()}
+        assert checks(online)["login provider"]["state"] == "ok"
+        provider.described = {"issuer": "https://login.example.net"}
+        found = checks(online, code=1)["login provider"]
+        assert found["state"] == "fail"
+        assert "calls itself 'https://login.example.net'" in found["message"]
+    gone = checks(online, code=1)["login provider"]
+    assert gone["state"] == "fail"
+    assert "BROADSHEET_OIDC_ISSUER" in gone["advice"]
+    assert "login provider" not in checks(online, "--offline")
 
 
 def test_settings_at_fault_are_told_line_by_line(broadsheet: Broadsheet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -123,12 +124,36 @@ def test_a_viewer_sees_no_address_on_any_page_and_by_no_program(here: Site) -> N
     assert "ada@example.org" in here.ask("GET", "/deliveries", here.token("operate")).text
 
 
+def test_a_viewer_finds_nobody_by_an_address(here: Site) -> None:
+    viewer = Site(here.rt)
+    viewer.login(ADAS, "ada")
+    shown = "a…@example.org"
+    assert shown in viewer.get("/admin/subscriptions").text
+    assert shown not in viewer.get("/admin/subscriptions?text=ada@example").text
+    assert "ada@example.org" in here.get("/admin/subscriptions?text=ada@example").text
+    for scope, found in (("read", 0), ("operate", 1)):
+        answer = here.ask("GET", "/subscriptions?text=ada@example", here.token(scope)).json()
+        assert len(answer["items"]) == found, scope
+
+
 # -- one look --------------------------------------------------------------------------------------------------
 
 
 def _needs(rt: Runtime) -> list[str]:
     with rt.reading() as session:
         return [need.text for need in look(rt, session).needs]
+
+
+def test_the_page_answers_where_the_data_folder_is_not_there_yet(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+    make_runtime()
+    elsewhere = f"sqlite:///{tmp_path / 'home' / 'broadsheet.db'}"
+    site = Site(make_runtime(admin_password=PASSWORD, database_url=elsewhere, home=tmp_path / "not" / "there"))
+    site.login()
+    page = site.get("/admin")
+    assert page.status_code == 200
+    assert "GB free" in page.text
+    with site.rt.reading() as session:
+        assert 0 < next(limit.used for limit in look(site.rt, session).limits if limit.name == "disk") < 1
 
 
 def test_a_schedule_that_lives_does_not_pass_for_a_worker(here: Site) -> None:

@@ -14,6 +14,7 @@ from starlette.routing import Mount
 from services.domain.users import Actor
 from services.pipeline import accounts
 from services.runtime import Runtime
+from tests import servers
 from workers.web.app import make_web
 
 with warnings.catch_warnings():
@@ -35,6 +36,7 @@ class Site:
         self.browser = TestClient(
             self.app, base_url=base_url, client=(client, 50000), follow_redirects=False, raise_server_exceptions=False
         )
+        self.browser.portal = servers.event_loop()
 
     def get(self, path: str, **kwargs: Any) -> Any:
         """GET, as a browser does."""

@@ -32,6 +32,7 @@ from workers.commands.remote_checks import (
     TIMEOUT_S,
     check_broker,
     check_clock,
+    check_sign_on,
     kinds_in_use,
     upstream_check,
     upstreams_of,
@@ -68,6 +69,8 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
             ) as http:  # fmt: skip
                 slow += [upstream_check(http, upstream, dates) for upstream in upstreams]
                 slow += catalogue_checks(settings, http)
+                if settings.oidc_issuer:
+                    slow.append(partial(check_sign_on, settings, http))
                 yield from _together(slow)
             yield check_clock(dates)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from config.settings import PREFIX, Settings
 from services.channels.smtp_url import is_loopback
 from services.domain.errors import BroadsheetError
 from services.domain.feeds import FeedInfo
-from services.runtime import Runtime
+from services.runtime import Runtime, disk_under
 from services.upstreams import kinds
 from workers.commands.output import counted, when
 
@@ -90,10 +89,7 @@ def check_home(settings: Settings) -> Check:
 
 def check_disk(settings: Settings) -> Check:
     """There is room for what comes."""
-    folder = settings.home
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free, _ = disk_under(settings.home)
     said = f"{free / 2**30:,.1f} GiB free"
     if free < NO_DISK:
         return failure("disk", said, "make room: the database cannot grow")

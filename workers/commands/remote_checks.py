@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from config.catalogue import CatalogueError
 from config.logging import redact
 from config.settings import Settings
-from services.domain.errors import RateLimited, UpstreamError, UpstreamRejected
+from services.domain.errors import BroadsheetError, RateLimited, UpstreamError, UpstreamRejected
 from services.runtime import Runtime
 from services.upstreams.http import HttpClient
+from services.upstreams.oidc import discovery_url, parse_discovery, parse_keys
 from workers.commands.checks import Check, failure, has_database, ok, warning
 
 TIMEOUT_S = 8.0
@@ -158,6 +159,19 @@ def upstream_check(http: HttpClient, upstream: Upstream, dates: list[datetime]) 
         return ok(name, f"{where} answers")
 
     return check
+
+
+def check_sign_on(settings: Settings, http: HttpClient) -> Check:
+    """The login provider is there, calls itself as it is set, and shows the keys it signs with."""
+    issuer = settings.oidc_issuer
+    try:
+        provider = parse_discovery(http.get(discovery_url(issuer)).body, issuer)
+        parse_keys(http.get(provider.keys_url).body)
+    except BroadsheetError as error:
+        advice = "check BROADSHEET_OIDC_ISSUER, and that the provider runs; people log in by password meanwhile. "
+        advice += "BROADSHEET_ALLOWED_PRIVATE_HOSTS lets private addresses through"
+        return failure("login provider", f"{issuer}: {error}", advice)
+    return ok("login provider", f"{issuer} answers, with its keys")
 
 
 def check_clock(dates: Sequence[datetime]) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
@@ -47,24 +48,14 @@ log = structlog.get_logger(__name__)
 
 def make_web(rt: Runtime) -> FastAPI:
     """The application around one runtime. Sync routes: they run in the thread pool."""
+    served = _served()
     app = FastAPI(
-        title="Broadsheet", summary="A self-hosted Daily Papers.", version=_version(), docs_url=None, redoc_url=None,
-        dependencies=[Depends(auth.guard)],
-    )  # fmt: skip
+        title=served.title, docs_url=None, redoc_url=None, routes=served.routes, dependencies=[Depends(auth.guard)]
+    )
     web = Web(rt)
     app.state.web = web
     app.state.gatekeeper = auth.Gatekeeper(web)
-    for router in (
-        login.router, sign_on.router, admin.router, admin_feeds.router, admin_lineage.router, admin_papers.router,
-        admin_people.router, admin_readers.router, admin_runs.router, public.router, readers.router, links.router,
-        own_data.router, feedback.router, feeds_out.router, exports.router, health.router, hooks.router,
-        *api.ROUTERS,
-    ):  # fmt: skip
-        app.include_router(router)
-    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
-    app.mount("/static", Files(directory=STATIC), name="static")
-    app.add_api_route("/favicon.ico", favicon, include_in_schema=False)
-    app.add_api_route("/robots.txt", robots, include_in_schema=False)
+    app.openapi = lambda: describe(served)  # type: ignore[method-assign]
 
     app.add_exception_handler(auth.Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
@@ -78,6 +69,26 @@ def make_web(rt: Runtime) -> FastAPI:
         https=rt.settings.public_url.startswith("https://"),
         failed=lambda request: _failed(web, request),
     )
+    return app
+
+
+@cache
+def _served() -> FastAPI:
+    """Every route with its guard. Once a process: to look through them takes far longer than to answer most."""
+    app = FastAPI(
+        title="Broadsheet", summary="A self-hosted Daily Papers.", version=_version(), openapi_url=None,
+        dependencies=[Depends(auth.guard)],
+    )  # fmt: skip
+    for router in (
+        login.router, sign_on.router, admin.router, admin_feeds.router, admin_lineage.router, admin_papers.router,
+        admin_people.router, admin_readers.router, admin_runs.router, public.router, readers.router, links.router,
+        own_data.router, feedback.router, feeds_out.router, exports.router, health.router, hooks.router,
+        *api.ROUTERS,
+    ):  # fmt: skip
+        app.include_router(router)
+    app.mount("/static", Files(directory=STATIC), name="static")
+    app.add_api_route("/favicon.ico", favicon, include_in_schema=False)
+    app.add_api_route("/robots.txt", robots, include_in_schema=False)
     return app
 
 

@@ -3,7 +3,6 @@ of these looks at the rows."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from math import inf
@@ -19,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 from starlette.responses import JSONResponse, Response
 
-from services.runtime import Runtime
+from services.runtime import Runtime, disk_under
 from services.storage import archive, deliveries, feeds, freshness, jobs, quotas, reports, schema, service
 from workers.web.kit import WebKit
 
@@ -163,11 +162,11 @@ class Tables(Collector):
                     failures.add_metric([feed.name], feed.failures)
             yield failures
 
-            disk = shutil.disk_usage(self._rt.settings.home)
+            free, total = disk_under(self._rt.settings.home)
             used_up = GaugeMetricFamily(
                 "broadsheet_disk_used_ratio", "The part of the data folder's disk that is used."
             )
-            used_up.add_metric([], 1 - disk.free / disk.total)
+            used_up.add_metric([], 1 - free / total)
             yield used_up
 
             yield from freshness_metrics(session, now)

@@ -6,7 +6,6 @@ Each part is a question; each line a verdict, a number and one act.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,7 +16,7 @@ from services.domain.batches import COMPLETE
 from services.domain.digests import SourceStatus
 from services.domain.schedule import expected_quiet
 from services.pipeline import views
-from services.runtime import Runtime
+from services.runtime import Runtime, disk_under
 from services.storage import activity, batches, deliveries, feeds, quotas, reports, sentences, service
 from services.storage.tables import Delivery, Edition, Feed, Gate, Heartbeat, Quota, Slot, Subscriber, Subscription
 
@@ -168,8 +167,8 @@ def look(rt: Runtime, session: Session) -> Look:
 def _limits(rt: Runtime, session: Session, now: datetime) -> list[Limit]:
     """What is ours to use up: the disk, the hour's mails, the day's words of a language model."""
     s = rt.settings
-    disk = shutil.disk_usage(s.home)
-    found = [Limit("disk", 1 - disk.free / disk.total, f"{disk.free / 1e9:,.0f} GB free", f"where {s.home} is")]
+    free, total = disk_under(s.home)
+    found = [Limit("disk", 1 - free / total, f"{free / 1e9:,.0f} GB free", f"where {s.home} is")]
     if s.smtp_per_hour:
         sent = len(deliveries.sent_since(session, "email", now - timedelta(hours=1)))
         left = f"{max(s.smtp_per_hour - sent, 0):,} of {s.smtp_per_hour:,}"

@@ -120,13 +120,15 @@ def _shown(pair: Any, me: Actor) -> SubscriptionOut:
 def list_subscriptions(
     web: WebKit,
     me: Doer,
-    text: Annotated[str, Query(max_length=200, description="Part of name, query or address")] = "",
+    text: Annotated[str, Query(max_length=200, description="Part of name or query; for operators, of address")] = "",
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[SubscriptionOut]:
     """Removed ones are not listed."""
     with web.rt.reading() as session:
-        rows = subscribers.page(session, text=clean(text), before=cursor, limit=limit + 1)
+        rows = subscribers.page(
+            session, text=clean(text), in_addresses=me.may("operator"), before=cursor, limit=limit + 1
+        )
     return Page[SubscriptionOut](**page_of(rows, limit, lambda row: _shown(row, me), lambda row: row[0].id))
 
 
