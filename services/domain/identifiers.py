@@ -155,6 +155,10 @@ _DOI_IN_PATH = re.compile(
 _PREPRINT_SUFFIX = re.compile(
     r"(?P<doi>10\.(?:1101|64898)/[\d.]+?)(?:v\d+)?(?:\.(?:full|abstract|article).*)?(?:\.pdf)?", re.I
 )
+_VERSIONED_PREPRINT = re.compile(r"^(10\.(?:1101|64898)/(?:\d{6}|\d{4}\.\d\d\.\d\d\.\d{6,8}))v\d{1,3}$")
+"""Versions of bioRxiv's and medRxiv's preprints have no DOIs of their own."""
+_DOI_AT_END = re.compile(r"(?:/[^/]+){2,10}/(?P<doi>10\.\d{4,9}/[^/]+)\.(?:full|short)", re.I)
+"""`projecteuclid.org/journals/…/10.69828/4d4kja.full`, and SPIE's."""
 _NATURE = re.compile(r"/articles/(?P<id>[sd]\d{5}-\d{3}-\d{5}-[\da-z]|(?:nature|ncomms|srep)\d+)", re.I)
 _NATURE_PREFIX = "10.1038/"
 
@@ -184,7 +188,7 @@ def _doi_from_parts(parts: SplitResult) -> str | None:
     if host.endswith("nature.com"):
         nature = _NATURE.match(path)
         return _tidy_doi(_NATURE_PREFIX + nature["id"]) if nature else None
-    found = _DOI_IN_PATH.fullmatch(path)
+    found = _DOI_IN_PATH.fullmatch(path) or _DOI_AT_END.fullmatch(path)
     return (
         _tidy_doi(re.sub(r"(?:\.pdf|/(?:full|abstract|pdf|html|summary|meta))$", "", found["doi"].rstrip("/")))
         if found
@@ -199,6 +203,7 @@ def _tidy_doi(text: str) -> str | None:
         if opening and doi.count(opening) >= doi.count(doi[-1]):
             break
         doi = doi[:-1]
+    doi = _VERSIONED_PREPRINT.sub(r"\1", doi)
     if not _DOI.fullmatch(doi) or _ARXIV_DOI.fullmatch(doi):
         return None
     return doi

@@ -160,6 +160,15 @@ def _raw_github(_host: str, segments: list[str], parts: SplitResult) -> Classifi
     return _github("github.com", segments, parts) if len(segments) > 1 else None
 
 
+def _sourcehut(_host: str, segments: list[str], parts: SplitResult) -> Classified | None:
+    """SourceHut's owners begin with a tilde: `git.sr.ht/~owner/name`."""
+    owner, name = (*(_repo_name(segment.removeprefix("~")) for segment in segments[:2]), "", "")[:2]
+    if not segments or not segments[0].startswith("~") or not owner:
+        return Classified(_https(parts), "other") if segments else None
+    slug = f"~{owner}/{name}" if name else f"~{owner}"
+    return Classified(f"https://git.sr.ht/{slug}", "code" if name else "organization", slug)
+
+
 _FORGEJO_HOST = re.compile(r"(?:forgejo|gitea|codeberg)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _GITHUB_OF_ONES_OWN = re.compile(r"github\.(?:[a-z0-9-]+\.)+[a-z]{2,}")
 """`github.cs.example.edu`: GitHub Enterprise of a university or company."""
@@ -280,6 +289,7 @@ _RULES: dict[str, Callable[[str, list[str], SplitResult], Classified | None]] = 
     "gitea.com": _two_level,
     "bitbucket.org": _two_level,
     "gitee.com": _two_level,
+    "git.sr.ht": _sourcehut,
     "huggingface.co": _huggingface,
     "hf.co": _huggingface,
     "modelscope.cn": _modelscope,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-REACH = 160
+REACH = 320
 """Characters before an address that are looked at."""
 
 _PAGE = re.compile(r"project|home ?page|web ?(?:page|site)|\bpage\b|\bsite\b", re.I)
@@ -40,6 +40,7 @@ _EVENT_IN_BRACKETS = re.compile(
     r"\b(?:challenge|competition|(?:workshop|conference|symposium)(?: (?:on|of|for) [\w\s-]{3,60})?"
     r"|(?:annals|journal) of [\w\s]{3,30})\W{0,3}[(\[{]\s*$"
     r"|\b(?:challenge|competition|workshop) (?:@|at) [\w' ]{3,20}\s$"
+    r"|\baccepted (?:at|to|by|in|for) (?:(?!\. )[^;:()\[\]]){2,90}\(\s*$"
     # "The videos are presented at …" is no event.
     r"|\baccepted (?:at|to|by|in)\s+$|(?:^|[.,;(]\s*)presented (?:at|in)\s+$",
     re.I,
@@ -64,7 +65,9 @@ _MEDIA = (
             r"\b(?:data ?sets?|data|corpus|corpora|annotations?)\b"
             r"(?:\s*[:(]|,? (?:and|is|are|was|has|have|can|will|at|available|publicly"
             r"|already|accessible|released|stored|archived|deposited|downloads?|here|via|in|from|link|page)\b"
-            r"|(?: \w+){1,5} (?:is|are) (?:\w+ )?(?:available|accessible|released)\b)",
+            r"|(?: \w+){1,5} (?:is|are) (?:\w+ )?(?:available|accessible|released)\b"
+            # "our dataset X, which features …, available at: …"
+            r"|(?: [\w-]+)?, (?:which|that|with|featuring|containing|comprising|consisting)\b.*, available at\W*$)",
             re.I,
         ),
     ),
@@ -78,6 +81,9 @@ _PAPERS_PATH = re.compile(
     r"/licen[cs]es?\b|\.pdf(?:[?#]|$)|/proceedings\b|/programme\b|accepted[-_]papers|/article/view/|/poster[-_s/]", re.I
 )
 _DATA_PATH = re.compile(r"/data-?sets?(?:/[^?]*)?$", re.I)
+_RECORD_PATH = re.compile(r"https?://[^/]+/records?/\d+/?$", re.I)
+"""Of an archive that runs Invenio, as Zenodo and many institutes' own do: `…/record/3668`."""
+_DATA = re.compile(r"\bdata(?: ?sets?)?\b|\bcorp(?:us|ora)\b", re.I)
 _SENTENCE_END = re.compile(r"[.!?;]\s+|https?://\S*")
 _NEXT_CLAUSE = re.compile(
     r",?\s(?:and|while)\s(?:(?:the|our|a|an|its)\s)(?=[^,]*\b(?:is|are|can|will|has|have)\b)", re.I
@@ -109,6 +115,8 @@ def kind_by_words(before: str, url: str, default: str, *, looks_back: bool = Fal
     second = _SECOND_OF_TWO.search(before)
     if second:
         return next((kind for kind in ("demo", "video") if kind in second["second"].lower()), "dataset")
+    if _RECORD_PATH.match(url) and _DATA.search(before):
+        return "dataset"
     clause = _last_clause(sentence)
     media = [kind for kind, words in _MEDIA if words.search(clause)]
     if _PAGE.search(clause) or _CODE.search(clause) or len(media) > 1:

@@ -141,13 +141,12 @@ _PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~/-]*)
 """An address without anything that would have to be mended."""
 
 _TRACES = ("http", "www.", "github", "huggingface", "zenodo.", "figshare.")
-_DOMAIN_TRACE = re.compile(
-    r"\.(?:com|org|io|net|ai|app|dev|edu|info|co/|be/|ly/|cn/|gl|science/|de|ch|uk|fr|eu|nl|it|jp|kr|ca|se)"
-)
+_COUNTRY = r"(?:de|ch|uk|fr|eu|nl|it|jp|kr|ca|se|il|es|dk|fi|pl|cz|pt|gr|ie|hu|ro|au|nz|cn|tw|hk|sg|tr|br|ru)"
+_DOMAIN_TRACE = re.compile(rf"\.(?:com|org|io|net|ai|app|dev|edu|info|co/|be/|ly/|gl|science/|{_COUNTRY})")
 """What every address leaves in a text, as `_ADDRESS` and `_prepare` read it: one of these, in lower case."""
 
 
-_LEAD = 240
+_LEAD = 400
 """Characters kept before the first trace: more than an address has before it, and the words that lead to it."""
 
 
@@ -180,6 +179,7 @@ _ON_GITHUB = re.compile(
 )
 """`github: owner/name`, `github/owner/name`, `GitHub - owner/name: title`."""
 _SPLIT_HOST = re.compile(r"\b(github|huggingface)\s?(?:\$?\.\$?)\s?(com?)(?=/\s*[A-Za-z0-9])", re.I)
+_BY_SSH = re.compile(r"(?:ssh://)?\bgit@((?:github|gitlab)\.com|codeberg\.org|bitbucket\.org)[:/]", re.I)
 _SPLIT_SCHEME = re.compile(r"(https?)\s*:\s*/?\s*/?\s*(?=[a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.I)
 _BROKEN_HOST = re.compile(
     r"(https?://[a-z0-9.-]{1,253})(?:(\.)\s+|(-)\s+(?=[a-z0-9-]+\.))(?=(?:[a-z0-9-]+\.)?(?:github\.io|[a-z]{2,4})/)",
@@ -188,12 +188,11 @@ _BROKEN_HOST = re.compile(
 
 _PATH = r"[A-Za-z0-9\-._~:/?#\[\]@!&'()*+,;=%]"
 _KNOWN_HOST = (
-    r"(?:www\.)?(?:gist\.)?github\.com/|(?:www\.)?gitlab\.com/|codeberg\.org/|bitbucket\.org/|gitee\.com/"
+    r"(?:www\.)?(?:gist\.)?github\.com/|(?:www\.)?gitlab\.com/|codeberg\.org/|bitbucket\.org/|gitee\.com/|git\.sr\.ht/"
     r"|(?:www\.)?huggingface\.co/|hf\.co/|(?:www\.)?zenodo\.org/|(?:www\.)?kaggle\.com/|(?:www\.)?modelscope\.cn/"
     r"|youtu\.be/|(?:www\.)?youtube\.com/|bit\.ly/|goo\.gl[e]?/|sites\.google\.com/|anonymous\.4open\.science/"
     r"|[a-z0-9][a-z0-9-]*\.github\.io\b|osf\.io/[a-z0-9]{5}\b|www\.[a-z0-9-]+\.[a-z]{2}"
 )
-_COUNTRY = r"(?:de|ch|uk|fr|eu|nl|it|jp|kr|ca|se)"
 _ADDRESS = re.compile(
     rf"(?P<schemed>https?:/{{1,3}}{_PATH}{{1,2000}})"
     r"|(?<![\w/.])(?P<doi>10\.(?:5281/zenodo|6084/m9\.figshare)\.\d+)"
@@ -202,6 +201,7 @@ _ADDRESS = re.compile(
     r"|\b(?:(?:available|accessible|accessed|released|hosted|found|published|downloaded|tried|open-sourced?)\s+"
     r"(?:online\s+|publicly\s+|freely\s+)?(?:at|from|via|through|in\s+[A-Z]\w+\s+\(|on):?"
     r"|(?:page|website|site)(?:\s+is(?:\s+at)?|\s+at|:)|downloads?:|visit"
+    r"|(?:codes?|data|data ?sets?|models?|weights|demos?|samples?|videos?)(?::|\s[-–—])"
     r"|(?:publish|releas|open-?sourc|shar|host)\w*\b[^.;]{0,100}\b(?:codes?|data|datasets?|models?|weights)\s+(?:at|on|via))\s*"
     r"(?<=[\s(])"
     rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu|info)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w))"
@@ -233,7 +233,7 @@ def _prepare(text: str) -> str:
         text = _TEX_FONT.sub("", _TEX_ESCAPE.sub(r"\1", _TEX_TILDE.sub("~", text)))
         text = _HREF.sub(_without_label, text)
     text = _DOLLAR_DOT.sub(".", text)
-    text = _SPLIT_HOST.sub(r"\1.\2", text)
+    text = _SPLIT_HOST.sub(r"\1.\2", _BY_SSH.sub(r"https://\1/", text))
     text = _SPLIT_SCHEME.sub(r"\1://", text)
     text = _BROKEN_HOST.sub(lambda m: m[1] + (m[2] or m[3]), text)
     return _ON_GITHUB.sub(lambda m: "github.com/" if _NAME_LIKE.search(m["slug"]) else m[0], text)

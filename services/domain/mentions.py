@@ -1,7 +1,7 @@
 """Papers named in running text: a README, a model card, a comment.
 
-Only what says that it is an identifier counts (`arXiv:2601.01234`, `doi:10.…`, an address, an `eprint = {…}`): a bare
-`2601.01234` in a sentence may be a price, a version, a grant.
+Only what says that it is an identifier counts (`arXiv:2601.01234`, `hep-th/9901001`, `doi:10.…`, an address, an
+`eprint = {…}`): a bare `2601.01234` in a sentence may be a price, a version, a grant.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ LONGEST = 200_000
 _NEW = r"\d{4}\.\d{4,5}(?:v\d{1,3})?"
 _OLD = r"[a-z-]{2,9}(?:\.[a-z]{2})?/\d{7}(?:v\d{1,3})?"
 _NAMED = re.compile(
-    rf"(?P<url>https?://[^\s<>\"'{{}}|\\^`]{{4,400}}|(?<![\w./@-])(?:www\.)?(?:arxiv|doi)\.org/[^\s<>\"'{{}}|\\^`]{{4,200}})"
+    rf"(?P<url>https?://[^\s<>\"'{{}}|\\^`]{{4,400}}|(?<![\w./@-])(?:www\.|dx\.)?"
+    rf"(?:arxiv\.org|doi\.org|openreview\.net|pubmed\.ncbi\.nlm\.nih\.gov|(?:bio|med)rxiv\.org)/[^\s<>\"'{{}}|\\^`]{{4,200}})"
     # `arXiv:2601.01234`, `arXiv 2601.01234`, a badge's `arXiv-2601.01234-b31b1b`
     rf"|(?<![A-Za-z0-9])arxiv(?:\s+(?:preprint|identifier|id|e-?prints?))?\s*[:#\-\[\s(]?\s*(?:arxiv:\s*)?(?P<arxiv>{_NEW}|{_OLD})(?![\d.]*\d)"
+    # `hep-th/9901001v2`, `math.GT/0309136`; `math/0309136` alone may be anything.
+    rf"|(?<![\w./@-])(?P<old>(?:[a-z]{{1,5}}-[a-z]{{2,5}}|(?-i:[a-z-]{{2,9}}\.[A-Z]{{2}}))/\d{{7}}(?:v\d{{1,3}})?)(?![\w/-]|\.\w)"
     rf"|\beprint\s*=\s*[{{\"]\s*(?:arxiv:)?(?P<eprint>{_NEW}|{_OLD})\s*[}}\"]"
     r"|(?<![\w./-])(?P<doi>10\.\d{4,9}(?:\.\d+)*/[^\s\"<>{}|\\^`]+)"
     r"|\bpmid\s*[:#]?\s*(?P<pmid>\d{4,9})\b"
@@ -61,10 +64,11 @@ def _read(form: str, value: str) -> tuple[Identifier, ...]:
                 if badge
                 else tuple(one for one in identifiers_from_url(_address(value)) if one.scheme != "url")
             )
-        case "arxiv" | "eprint":
+        case "arxiv" | "old" | "eprint":
             arxiv = parse_arxiv(value)
             return (Identifier("arxiv", arxiv.base),) if arxiv else ()
         case "doi":
+            value = value.split("](", 1)[0]
             of_arxiv = parse_arxiv(value)
             if of_arxiv:
                 return (Identifier("arxiv", of_arxiv.base),)
