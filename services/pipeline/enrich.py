@@ -57,8 +57,10 @@ def enrich_repos(rt: Runtime, claim: Claim) -> None:
     answers = list(zip(rows, result.answers, strict=True))
     listed: dict[int, Listed] = {}
     named: dict[int, tuple[str, ...]] = {}
+    if reader.releases is not None:
+        there = [row for row, answer in answers if _state(row, answer) in READ]
+        listed = read_releases(rt, reader.releases, there, may_go_on)
     if rows[0].host == GITHUB and not rt.settings.github_token.get_secret_value():
-        listed = read_releases(rt, [row for row, answer in answers if _state(row, answer) in READ], may_go_on)
         unvouched = [row for row, answer in answers if row.id in claimed and _was_pushed(row, answer)]
         named = read_readmes(rt, unvouched, may_go_on)
     rt.checkpoint("enrich_repos.answered")

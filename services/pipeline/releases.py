@@ -1,5 +1,5 @@
-"""What no API call has to bring: releases of repositories on GitHub by their public feeds, READMEs by their public
-address. With a token both come along with the repository."""
+"""What does not come along with a repository: its releases, by the lists its host has of them, and on GitHub its
+README, by its public address. With a token GitHub brings both."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from services.domain.repos import ReleaseData
 from services.runtime import Runtime
 from services.storage.tables import Repo
 from services.upstreams.github_readme import papers_named, readme_request
-from services.upstreams.github_releases import parse_releases, releases_request
 from services.upstreams.http import NotModified, Validators
+from services.upstreams.repo_requests import ReleaseList
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a feed said: releases, newest first, and what to ask it again with."""
+    """What a list said: releases, newest first, and what to ask it again with."""
 
     releases: tuple[ReleaseData, ...]
     etag: str | None
 
 
-def read_releases(rt: Runtime, rows: Sequence[Repo], may_go_on: Callable[[], bool]) -> dict[int, Listed]:
-    """The feeds of these repositories that have changed, by row id.
+def read_releases(
+    rt: Runtime, releases: ReleaseList, rows: Sequence[Repo], may_go_on: Callable[[], bool]
+) -> dict[int, Listed]:
+    """The lists of these repositories that have changed, by row id.
 
     They are an extra: one that cannot be read now is read with its repository's next look, and stops nothing.
     """
     found: dict[int, Listed] = {}
     for row in rows:
-        request = releases_request(row.slug, rt.urls)
+        request = releases.request(row.slug)
         if request is None or row.id is None:
             continue
         if not may_go_on():
@@ -42,7 +44,7 @@ def read_releases(rt: Runtime, rows: Sequence[Repo], may_go_on: Callable[[], boo
         try:
             answer = rt.get(request, Validators(etag=row.releases_etag) if row.releases_etag else None)
             if not isinstance(answer, NotModified):
-                found[row.id] = Listed(parse_releases(answer.body), answer.validators.etag)
+                found[row.id] = Listed(releases.parse(answer.body), answer.validators.etag)
         except RateLimited as error:
             log.info("releases.wait", why=str(error))
             break

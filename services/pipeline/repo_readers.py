@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.domain.feeds import FeedRequest
 from services.domain.jobs import REPOS_A_JOB
@@ -12,8 +12,9 @@ from services.domain.repos import AskedRepo, RepoAnswers
 from services.runtime import Runtime
 from services.storage import quotas
 from services.upstreams import github, repo_hosts
+from services.upstreams.github_releases import release_list
 from services.upstreams.http import Fetched, NotModified, Validators
-from services.upstreams.repo_requests import RepoHost, ask_each
+from services.upstreams.repo_requests import ReleaseList, RepoHost, ask_each
 
 ONE_BY_ONE = 25
 """Repositories a job reads at hosts that are asked for one at a time, a pause between."""
@@ -34,6 +35,8 @@ class Reader:
     """Repositories a call of the allowance brings."""
     ask: Ask
     """Repositories asked for, and whether there is time for another, to one answer each."""
+    releases: ReleaseList | None = None
+    """Where releases are listed; `None` where there are none, or answers bring them along."""
 
 
 def reader_of(rt: Runtime, host: str) -> Reader | None:
@@ -72,7 +75,8 @@ def _github(rt: Runtime) -> Reader:
         return result
 
     per_call = REPOS_A_JOB if token else 1
-    return Reader(gate=github.GATE, quota=name, batch=REPOS_A_JOB, per_call=per_call, ask=ask)
+    releases = None if token else release_list(rt.urls)
+    return Reader(gate=github.GATE, quota=name, batch=REPOS_A_JOB, per_call=per_call, ask=ask, releases=releases)
 
 
 def _one_by_one(rt: Runtime, host: RepoHost) -> Reader:
@@ -90,4 +94,9 @@ def _one_by_one(rt: Runtime, host: RepoHost) -> Reader:
     def ask(asked: Sequence[AskedRepo], may_go_on: Callable[[], bool]) -> RepoAnswers:
         return ask_each(host, asked, get, may_go_on=may_go_on)
 
-    return Reader(gate=host.gate, quota=host.gate, batch=ONE_BY_ONE, per_call=1, ask=ask)
+    def list_releases(slug: str) -> FeedRequest | None:
+        request = host.releases.request(slug) if host.releases else None
+        return replace(request, headers={**request.headers, **entry}) if request else None
+
+    releases = ReleaseList(list_releases, host.releases.parse) if host.releases else None
+    return Reader(gate=host.gate, quota=host.gate, batch=ONE_BY_ONE, per_call=1, ask=ask, releases=releases)

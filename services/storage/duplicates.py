@@ -99,8 +99,9 @@ def page(
     return [(d, a, b) for d, a, b in session.exec(query.order_by(col(Duplicate.id).desc()).limit(limit))]
 
 
-def keep_apart(session: Session, key: str, other: str, *, now: datetime) -> None:
-    """Record that two papers, by their keys, are different, for good. Raises `InvalidInput`, `NotFound`."""
+def keep_apart(session: Session, key: str, other: str, *, now: datetime) -> tuple[int, int]:
+    """Record that two papers, by their keys, are different, for good; returns their rows. Raises `InvalidInput`,
+    `NotFound`."""
     found = {row.key: row.id for row in session.exec(select(Paper).where(col(Paper.key).in_([key, other])))}
     missing = next((one for one in (key, other) if one not in found), None)
     if missing is not None:
@@ -113,6 +114,7 @@ def keep_apart(session: Session, key: str, other: str, *, now: datetime) -> None
         "found_at": now, "decided_at": now,
     }  # fmt: skip
     upsert(session, Duplicate, [row], ["paper_id", "other_id"], update=["state", "decided_at"])
+    return one, two
 
 
 def decide(session: Session, duplicate_id: int, state: str, *, now: datetime) -> None:

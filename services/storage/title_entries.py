@@ -132,8 +132,11 @@ def store(
 
 
 def settle(session: Session, touched: Collection[int], *, now: datetime) -> None:
-    """Ask again which papers are meant by the titles that these bear."""
-    _settle(session, touched, set(), now=now, result=Stored())
+    """Ask again which papers are meant by the titles that these bear, after a person decided something about them.
+
+    Where it follows from what a person said is another paper, it stays so (`vouch`).
+    """
+    _settle(session, touched, set(), now=now, result=Stored(), decided=True)
 
 
 def vouch(session: Session, paper_id: int, *, now: datetime) -> None:
@@ -162,7 +165,13 @@ def _name(entry: PaperData) -> str:
 
 
 def _settle(
-    session: Session, touched: Collection[int], title_keys: set[str], *, now: datetime, result: Stored
+    session: Session,
+    touched: Collection[int],
+    title_keys: set[str],
+    *,
+    now: datetime,
+    result: Stored,
+    decided: bool = False,
 ) -> dict[str, _Place]:
     """Bring every name of these titles to its paper; returns the places by name."""
     for part in chunks(sorted(touched)):
@@ -193,6 +202,9 @@ def _settle(
             together = [able[meant], *mine] if meant is not None else mine
             claimed.update(mine)
             if len(together) > 1:
+                if decided and meant != home(cluster, bearers.get(title_key, {})):
+                    for row in mine:
+                        vouch(session, row, now=now)
                 group = Group(paper_ids=list(together))
                 fold(session, group, why="one title, and no other paper bears it", now=now)
                 gone |= dict.fromkeys(together[1:], together[0])

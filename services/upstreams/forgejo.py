@@ -5,7 +5,10 @@ present name. 404 is also said of private ones. Which rate limits hold is each i
 kept a second apart. Gitea from 1.23 names licences (`licenses`), Forgejo does not. `empty` says that nothing was
 pushed yet: the repository is there, the code is not.
 
-Sources: codeberg.org/api/swagger (repoGet), docs.gitea.com "API usage", codeberg.org "Fair use".
+`GET /api/v1/repos/OWNER/NAME/releases` lists releases, the newest first, those marked as trials included. Drafts are
+shown to their owners alone. Where an owner switched releases off, it is a 404.
+
+Sources: codeberg.org/api/swagger (repoGet, repoListReleases), docs.gitea.com "API usage", codeberg.org "Fair use".
 """
 
 from __future__ import annotations
@@ -13,12 +16,15 @@ from __future__ import annotations
 import re
 
 from services.domain.errors import MalformedDocument
-from services.domain.repos import AskedRepo, RepoData
+from services.domain.feeds import FeedRequest
+from services.domain.repos import AskedRepo, ReleaseData, RepoData
 from services.domain.text import safe_url
-from services.upstreams.json_values import as_count, as_text, as_texts, as_time, read_json
-from services.upstreams.repo_requests import RepoHost
+from services.upstreams.json_values import as_count, as_object, as_text, as_texts, as_time, read_json, read_json_list
+from services.upstreams.repo_requests import ReleaseList, RepoHost
 
 INTERVAL_S = 1.0
+LISTED = 10
+"""Releases asked for: as many as GitHub's feed of them has."""
 
 _SLUG = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 
@@ -32,6 +38,12 @@ def repo_host(host: str, base_url: str) -> RepoHost:
     def parse(body: bytes, _: AskedRepo) -> RepoData:
         return parse_repo(body, host=host)
 
+    def releases(slug: str) -> FeedRequest | None:
+        if not _is_slug(slug):
+            return None
+        url = f"{base_url}/api/v1/repos/{slug}/releases?draft=false&limit={LISTED}"
+        return FeedRequest(url=url, headers={"Accept": "application/json"}, gate=host, interval_s=INTERVAL_S)
+
     name = "Codeberg" if host == "codeberg.org" else host
     return RepoHost(
         name=name,
@@ -40,6 +52,7 @@ def repo_host(host: str, base_url: str) -> RepoHost:
         address=address,
         parse=parse,
         token_as=("Authorization", "token {}"),
+        releases=ReleaseList(releases, lambda body: parse_releases(body, host=host)),
     )
 
 
@@ -67,6 +80,17 @@ def parse_repo(body: bytes, *, host: str) -> RepoData:
         archived=raw.get("archived") is True,
         fork=raw.get("fork") is True,
     )
+
+
+def parse_releases(body: bytes, *, host: str) -> tuple[ReleaseData, ...]:
+    """Releases that are out, newest first. Raises `MalformedDocument` when it is no list of them."""
+    found = []
+    for raw in map(as_object, read_json_list(body, who=host)):
+        tag, page = as_text(raw.get("tag_name"), 200), raw.get("html_url")
+        if tag and raw.get("draft") is not True:
+            url = safe_url(page) if isinstance(page, str) else None
+            found.append(ReleaseData(tag=tag, url=url, published_at=as_time(raw.get("published_at"))))
+    return tuple(found)
 
 
 def _is_slug(slug: str) -> bool:

@@ -17,12 +17,18 @@ from services.domain.text import clean, safe_url
 from services.upstreams.documents import load_xml
 from services.upstreams.github_answers import is_slug
 from services.upstreams.json_values import as_time
+from services.upstreams.repo_requests import ReleaseList
 
 GATE = "github.com"
 INTERVAL_S = 1.0
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
 _TAG = re.compile(r"/releases/tag/([^/?#]+(?:/[^/?#]+)*)$")
+
+
+def release_list(urls: UpstreamUrls) -> ReleaseList:
+    """The feeds of releases of GitHub's repositories."""
+    return ReleaseList(lambda slug: releases_request(slug, urls), parse_releases)
 
 
 def releases_request(slug: str, urls: UpstreamUrls) -> FeedRequest | None:

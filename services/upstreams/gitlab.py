@@ -5,8 +5,10 @@ A moved project answers with a redirect to its number. 404 is also said of priva
 `archived`, `open_issues_count` and others out; without `license=true` there is no licence. There is no ETag worth
 keeping over hours, but one is sent and honoured.
 
-Sources: docs.gitlab.com "Projects API" (get a single project), "Rate limits on GitLab.com" (400 a minute for
-`/projects/:id`; `RateLimit-Limit`, `-Remaining`, `-Reset`).
+`GET /api/v4/projects/PATH/releases` lists releases, the latest `released_at` first; a time to come announces one.
+
+Sources: docs.gitlab.com "Projects API" (get a single project), "Releases API", "Rate limits on GitLab.com" (400 a
+minute for `/projects/:id`; `RateLimit-Limit`, `-Remaining`, `-Reset`).
 """
 
 from __future__ import annotations
@@ -15,11 +17,24 @@ import re
 from urllib.parse import quote
 
 from services.domain.errors import MalformedDocument
-from services.domain.repos import AskedRepo, RepoData
-from services.upstreams.json_values import as_count, as_text, as_texts, as_time, inside, read_json
-from services.upstreams.repo_requests import RepoHost
+from services.domain.feeds import FeedRequest
+from services.domain.repos import AskedRepo, ReleaseData, RepoData
+from services.domain.text import safe_url
+from services.upstreams.json_values import (
+    as_count,
+    as_object,
+    as_text,
+    as_texts,
+    as_time,
+    inside,
+    read_json,
+    read_json_list,
+)
+from services.upstreams.repo_requests import ReleaseList, RepoHost
 
 INTERVAL_S = 0.5
+LISTED = 10
+"""Releases asked for: as many as GitHub's feed of them has."""
 
 _PATH = re.compile(r"[A-Za-z0-9_.-]{1,255}(?:/[A-Za-z0-9_.-]{1,255}){1,20}")
 
@@ -44,9 +59,16 @@ def repo_host(host: str, base_url: str) -> RepoHost:
     def parse(body: bytes, _: AskedRepo) -> RepoData:
         return parse_project(body, host=host)
 
+    def releases(slug: str) -> FeedRequest | None:
+        if not _is_path(slug):
+            return None
+        url = f"{base_url}/api/v4/projects/{quote(slug, safe='')}/releases?per_page={LISTED}"
+        return FeedRequest(url=url, headers={"Accept": "application/json"}, gate=host, interval_s=INTERVAL_S)
+
     return RepoHost(
-        name="GitLab", gate=host, interval_s=INTERVAL_S, address=address, parse=parse, token_as=("PRIVATE-TOKEN", "{}")
-    )
+        name="GitLab", gate=host, interval_s=INTERVAL_S, address=address, parse=parse,
+        token_as=("PRIVATE-TOKEN", "{}"), releases=ReleaseList(releases, parse_releases),
+    )  # fmt: skip
 
 
 def parse_project(body: bytes, *, host: str) -> RepoData:
@@ -73,6 +95,17 @@ def parse_project(body: bytes, *, host: str) -> RepoData:
         archived=raw.get("archived") is True,
         fork=isinstance(raw.get("forked_from_project"), dict),
     )
+
+
+def parse_releases(body: bytes) -> tuple[ReleaseData, ...]:
+    """Releases that are out, newest first. Raises `MalformedDocument` when it is no list of them."""
+    found = []
+    for raw in map(as_object, read_json_list(body, who="GitLab")):
+        tag, page = as_text(raw.get("tag_name"), 200), inside(raw, "_links", "self")
+        if tag and raw.get("upcoming_release") is not True:
+            url = safe_url(page) if isinstance(page, str) else None
+            found.append(ReleaseData(tag=tag, url=url, published_at=as_time(raw.get("released_at"))))
+    return tuple(found)
 
 
 def _is_path(path: str) -> bool:

@@ -13,13 +13,25 @@ from services.domain.text import clean
 
 def read_json(body: bytes, *, who: str, url: str = "") -> dict[str, Any]:
     """A body that is a JSON object. Raises `MalformedDocument` for anything else; `who` answered it."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedDocument(f"{who}'s answer is no JSON: {error}", url=url) from error
+    value = _load(body, who, url)
     if not isinstance(value, dict):
         raise MalformedDocument(f"{who}'s answer is JSON, but no object", url=url)
     return value
+
+
+def read_json_list(body: bytes, *, who: str, url: str = "") -> list[Any]:
+    """A body that is a JSON array. Raises `MalformedDocument` for anything else; `who` answered it."""
+    value = _load(body, who, url)
+    if not isinstance(value, list):
+        raise MalformedDocument(f"{who}'s answer is JSON, but no list", url=url)
+    return value
+
+
+def _load(body: bytes, who: str, url: str) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedDocument(f"{who}'s answer is no JSON: {error}", url=url) from error
 
 
 def inside(value: object, *names: str) -> Any:

@@ -3,8 +3,8 @@
 | host | module | how |
 |---|---|---|
 | github.com | `github` (releases: `github_releases`) | with a token 50 a query, else one by one |
-| gitlab.com, gitlab.… | `gitlab` | one by one |
-| codeberg.org, gitea.com, forgejo.…, gitea.… | `forgejo` | one by one |
+| gitlab.com, gitlab.… | `gitlab` | one by one, and their releases |
+| codeberg.org, gitea.com, forgejo.…, gitea.… | `forgejo` | one by one, and their releases |
 | huggingface.co (models, data sets, spaces) | `hf_hub` | one by one |
 
 Others can be named in the setting `code_hosts`; what is none of these is linked to and never asked.

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from services.domain.errors import MalformedDocument, RateLimited, UpstreamRejected, UpstreamUnavailable
-from services.domain.repos import AskedRepo, Quota, RepoAnswer, RepoAnswers, RepoData
+from services.domain.feeds import FeedRequest
+from services.domain.repos import AskedRepo, Quota, ReleaseData, RepoAnswer, RepoAnswers, RepoData
 from services.domain.text import clean
 from services.upstreams.answers import Fetched, NotModified, Validators
 from services.upstreams.headers import parse_quota
@@ -30,6 +31,16 @@ ANSWERS = REFUSED | GONE | {451}
 
 def _says_nothing(_: Fetched) -> bool:
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseList:
+    """Where a host lists the releases of a repository, and how to read that list."""
+
+    request: Callable[[str], FeedRequest | None]
+    """By its slug; `None` for a name the host cannot have, which is never sent."""
+    parse: Callable[[bytes], tuple[ReleaseData, ...]]
+    """Newest first. Raises `MalformedDocument`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +61,8 @@ class RepoHost:
     """The header a token goes into, and how, where an operator gave one."""
     missing: frozenset[int] = GONE
     """Statuses that say that there is no such repository."""
+    releases: ReleaseList | None = None
+    """`None` where there are none, as on Hugging Face."""
     about_it: Callable[[Fetched], bool] = _says_nothing
     """Whether a 401 or 403 is about the repository; else it is about us."""
 

@@ -14,7 +14,8 @@ from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
 from services.domain.papers import AuthorData, PaperFacts, RepoFacts
 from services.domain.repos import RepoData
-from services.pipeline import enrich
+from services.domain.users import Actor
+from services.pipeline import enrich, operate
 from services.pipeline.views import since_you_read
 from services.runtime import Runtime
 from services.storage import archive, duplicates, events, folding, repos
@@ -37,6 +38,7 @@ from tests.fakes import Clock
 
 DOI = Identifier("doi", "10.5555/lantern.7")
 OTHER = "Moored buoys as memory for agents"
+ME = Actor(name="boss", role="admin", origin="command")
 
 
 def names_of(rt: Runtime) -> dict[str, set[str]]:
@@ -195,6 +197,25 @@ def test_a_listing_joins_two_papers_of_one_name_once_they_are_one(rt: Runtime) -
     assert {row[:3] for row in held(rt)} == {
         (str(arxiv(1)), None, ()), (str(arxiv(2)), None, ()), (NAMELESS, 9, ("osei/buoys",)),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("by", ["pair", "names"])
+def test_a_listing_joins_the_other_once_a_person_says_which_it_is_not(rt: Runtime, by: str) -> None:
+    api, page = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "page", "listing")
+    store(rt, [LISTED], feed=page)
+    store(rt, [entry(1, title=OTHER), entry(2, title=OTHER)], feed=api)
+    (nameless,) = (p for p in all_rows(rt, Paper) if p.key.startswith(NAMELESS))
+    (first,) = all_rows(rt, Paper, key=str(arxiv(1)))
+    if by == "names":
+        operate.keep_apart(rt, ME, nameless.key, first.key)
+    else:
+        wanted = {nameless.id, first.id}
+        (pair,) = (d for d in all_rows(rt, Duplicate) if {d.paper_id, d.other_id} == wanted)
+        operate.decide_pair(rt, ME, pair.id, "different")
+    assert {row[:3] for row in held(rt)} == {(str(arxiv(1)), None, ()), (str(arxiv(2)), 9, ("osei/buoys",))}
+    before = held(rt)
+    store(rt, [LISTED], feed=page)
+    assert held(rt) == before
 
 
 def test_a_preprint_is_meant_before_a_post_that_has_its_title(rt: Runtime) -> None:

@@ -191,6 +191,34 @@ def test_a_release_is_told_of_once_and_those_before_the_first_look_are_not(
     assert (feeds_asked, replay.conditional_hits("/pages-of-github")) == ((0, 0) if token else (3, 1))
 
 
+@pytest.mark.parametrize(
+    ("host", "slug", "known", "page"),
+    [
+        (
+            "gitlab.com", "hydra-lab/rivers/simulator", "1.2.0",
+            "https://gitlab.com/hydra-lab/rivers/simulator/-/releases/2.0",
+        ),
+        ("codeberg.org", "spindle/leaderboards", None, "https://codeberg.org/spindle/saturation/releases/tag/2.0"),
+    ],
+)  # fmt: skip
+def test_a_release_elsewhere_is_told_of_once(
+    rt: Runtime, replay: Replay, clock: Clock, host: str, slug: str, known: str | None, page: str
+) -> None:
+    ((_, repo_id),) = with_links(rt, link(host, slug)).items()
+    read(rt, repo_id)
+    repo = repo_of(rt, repo_id)
+    assert (repo.state, repo.release, all_rows(rt, Event)) == ("found", known, [])
+    old = next(one for one in replay.content.hosted if one.slug == repo.slug).releases
+    replay.update_hosted(repo.slug, releases=(("2.0", rt.now() + timedelta(hours=1)), *old))
+    for key in ("second", "third"):
+        clock.advance(hours=7)
+        read(rt, repo_id, key=key)
+    (event,) = all_rows(rt, Event)
+    assert (event.kind, event.key) == ("release", f"{repo.slug} 2.0")
+    assert (event.detail["tag"], event.detail["url"]) == ("2.0", page)
+    assert repo_of(rt, repo_id).release == "2.0"
+
+
 def test_the_first_release_ever_is_news(rt: Runtime, replay: Replay, clock: Clock) -> None:
     told = next(r for r in replay.content.repos if not r.releases and not r.former)
     ((_, repo_id),) = with_links(rt, link("github.com", told.slug)).items()
@@ -226,6 +254,17 @@ def test_a_token_goes_to_its_own_host_in_the_form_it_wants(make_runtime: MakeRun
         ["glpat-ours", None], [None, "token cb-ours"], [None, None],
     ]  # fmt: skip
     assert {"glpat-ours", "cb-ours"} <= set(rt.settings.secret_values())
+
+
+def test_the_list_of_releases_is_asked_for_with_the_same_token(make_runtime: MakeRuntime, server: Loopback) -> None:
+    rt = make_runtime(gitlab_url=server.url, code_host_tokens="gitlab.com=glpat-ours")
+    record = b'{"id": 1, "path_with_namespace": "a/b", "star_count": 3}'
+    server.answers("/api/v4/projects/a%2Fb", reply(200, record))
+    server.answers("/api/v4/projects/a%2Fb/releases", reply(200, b'[{"tag_name": "v1"}]'))
+    ((_, repo_id),) = with_links(rt, link("gitlab.com", "a/b")).items()
+    read(rt, repo_id)
+    assert [seen.headers.get("private-token") for seen in server.requests] == ["glpat-ours", "glpat-ours"]
+    assert (repo_of(rt, repo_id).stars, repo_of(rt, repo_id).release) == (3, "v1")
 
 
 def test_tokens_that_cannot_be_read_are_refused_without_being_shown() -> None:

@@ -97,6 +97,8 @@ class DemoHosted:
     topics: tuple[str, ...]
     created_at: datetime
     pushed_at: datetime
+    releases: tuple[tuple[str, datetime], ...] = ()
+    """Tags with when they were published, newest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +329,7 @@ def _make_hosted(row: dict[str, Any], today: date) -> DemoHosted:
         topics=tuple(row["topics"]),
         created_at=midnight - timedelta(days=row["age"], seconds=stamp % 80_000),
         pushed_at=midnight - timedelta(days=row["pushed"], seconds=stamp % 20_000),
+        releases=tuple((tag, midnight - timedelta(days=days)) for tag, days in row.get("releases", {}).items()),
     )
 
 

@@ -13,13 +13,20 @@ _FOLDERS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 
 def answer_gitlab(ask: Ask, content: Content) -> Answer:
-    """`/api/v4/projects/PATH`, or the number of one: below `/gitlab`."""
-    name = ask.path.removeprefix("/api/v4/projects/")
+    """`/api/v4/projects/PATH`, or the number of one, and `…/releases`: below `/gitlab`."""
+    name, releases = _split(ask.path.removeprefix("/api/v4/projects/"))
     found = _find(content, "gitlab", "code", name)
-    if found is None or name == ask.path:
+    if found is None or not ask.path.startswith("/api/v4/projects/"):
         reply = json_answer({"message": "404 Project Not Found"}, 404)
     elif name not in (found.slug, str(found.number)):
-        reply = _moved(301, f"{ask.base_url}/gitlab/api/v4/projects/{found.number}")
+        reply = _moved(301, f"{ask.base_url}/gitlab/api/v4/projects/{found.number}{releases}")
+    elif releases:
+        page = f"https://gitlab.com/{found.slug}/-/releases"
+        reply = _tagged(json_answer([
+            {"tag_name": tag, "name": tag, "description": "Faster.", "created_at": _millis(iso(at)),
+             "released_at": _millis(iso(at)), "upcoming_release": at > ask.now, "_links": {"self": f"{page}/{tag}"}}
+            for tag, at in found.releases
+        ]))  # fmt: skip
     else:
         reply = _tagged(json_answer(_project(found, licence=ask.param("license") == "true")))
     reset = str(int(ask.now.timestamp()) + 42)
@@ -27,13 +34,20 @@ def answer_gitlab(ask: Ask, content: Content) -> Answer:
 
 
 def answer_codeberg(ask: Ask, content: Content) -> Answer:
-    """`/api/v1/repos/OWNER/NAME`: below `/codeberg`."""
-    name = ask.path.removeprefix("/api/v1/repos/")
+    """`/api/v1/repos/OWNER/NAME` and `…/releases`: below `/codeberg`."""
+    name, releases = _split(ask.path.removeprefix("/api/v1/repos/"))
     found = _find(content, "codeberg", "code", name)
-    if found is None or name == ask.path:
+    if found is None or not ask.path.startswith("/api/v1/repos/"):
         return json_answer({"message": "The target couldn't be found.", "errors": None}, 404)
     if name.lower() != found.slug.lower():
-        return _moved(307, f"{ask.base_url}/codeberg/api/v1/repos/{found.slug}")
+        return _moved(307, f"{ask.base_url}/codeberg/api/v1/repos/{found.slug}{releases}")
+    if releases:
+        page = f"https://codeberg.org/{found.slug}/releases/tag"
+        return json_answer([
+            {"id": number, "tag_name": tag, "name": tag, "body": "Faster.", "html_url": f"{page}/{tag}",
+             "draft": False, "prerelease": False, "created_at": iso(at), "published_at": iso(at)}
+            for number, (tag, at) in enumerate(found.releases, 1)
+        ])  # fmt: skip
     return json_answer({
         "id": found.number, "full_name": found.slug, "name": found.slug.partition("/")[2], "private": False,
         "description": found.description or "", "empty": False, "fork": False, "language": found.language or "",
@@ -84,6 +98,12 @@ def answer_releases(ask: Ask, content: Content) -> Answer:
     head = f"<id>tag:github.com,2008:{base}/releases</id><title>Release notes from {escape(repo.slug)}</title>"
     body = f'<?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom">{head}{entries}</feed>'
     return _tagged(text_answer(body, 200, "application/atom+xml; charset=utf-8"))
+
+
+def _split(path: str) -> tuple[str, str]:
+    """`a/b/releases` into `a/b` and `/releases`."""
+    name = path.removesuffix("/releases")
+    return name, path[len(name) :]
 
 
 def _find(content: Content, host: str, kind: str, name: str) -> DemoHosted | None:

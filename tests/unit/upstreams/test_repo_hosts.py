@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
 from services.domain.errors import MalformedDocument
 from services.domain.feeds import UpstreamUrls
-from services.domain.repos import AskedRepo
+from services.domain.repos import AskedRepo, ReleaseData
 from services.upstreams import forgejo, gitlab, hf_hub
 from services.upstreams.github_releases import parse_releases, releases_request
 from services.upstreams.repo_hosts import for_host, software_of
@@ -184,3 +186,45 @@ def test_a_feed_of_releases_names_tags_newest_first() -> None:
     asked = releases_request("quill/lanterns", UpstreamUrls())
     assert asked is not None
     assert (asked.url, asked.gate) == ("https://github.com/quill/lanterns/releases.atom", "github.com")
+
+
+@pytest.mark.parametrize("parse", [gitlab.parse_releases, partial(forgejo.parse_releases, host="codeberg.org")])
+def test_lists_of_releases_are_read_with_caution(parse: Callable[[bytes], tuple[ReleaseData, ...]]) -> None:
+    page = "https://gitlab.com/q/l/-/releases/v2.0"
+    raw = [
+        {"tag_name": "v3", "upcoming_release": True, "draft": True},
+        {"tag_name": "v2.0", "released_at": "2026-11-20T09:30:00.000Z", "published_at": "2026-11-20T10:30:00+01:00",
+         "_links": {"self": page}, "html_url": page},
+        {"tag_name": "v1", "released_at": "soon", "published_at": 7, "_links": {"self": "javascript:x"}, "html_url": 1},
+        {"name": "no tag"}, "v0", None,
+    ]  # fmt: skip
+    assert parse(json.dumps(raw).encode()) == (
+        ReleaseData(tag="v2.0", url=page, published_at=PUSHED),
+        ReleaseData(tag="v1"),
+    )
+    for damage in (b"{}", b"<html>", b"7"):
+        with pytest.raises(MalformedDocument):
+            parse(damage)
+
+
+@pytest.mark.parametrize(
+    ("host", "slug", "address"),
+    [
+        ("gitlab.com", "a/b/c", "https://gitlab.com/api/v4/projects/a%2Fb%2Fc/releases?per_page=10"),
+        ("gitlab.com", "a/../b", None),
+        ("codeberg.org", "a/b", "https://codeberg.org/api/v1/repos/a/b/releases?draft=false&limit=10"),
+        ("codeberg.org", "a", None),
+    ],
+)
+def test_releases_are_asked_of_possible_names(host: str, slug: str, address: str | None) -> None:
+    found = for_host(host, UpstreamUrls(), {})
+    assert found is not None
+    assert found.releases is not None
+    request = found.releases.request(slug)
+    assert (request.url if request else None) == address
+
+
+def test_the_hub_has_no_releases() -> None:
+    found = for_host("huggingface.co", UpstreamUrls(), {})
+    assert found is not None
+    assert found.releases is None
