@@ -81,12 +81,13 @@ class Ground:
     def __init__(
         self, home: Path, world: Any, *, ambiguity: str, readers: int, start: datetime = BEGIN, limit: int = 4,
         patch: Callable[[], None] | None = None, smtp_timeout_s: float = 10.0,
+        smtp_accept_s: float = 10.0,
     ) -> None:  # fmt: skip
         web_port, smtp_port = world.ports()
         self.home, self.world, self.patch = home, world, patch
         self.clock = SharedClock(start)
         self.readers = [f"reader{n}@readers.example" for n in range(readers)]
-        self.smtp_timeout_s = smtp_timeout_s
+        self.smtp_timeout_s, self.smtp_accept_s = smtp_timeout_s, smtp_accept_s
         base = f"http://127.0.0.1:{web_port}"
         values: dict[str, Any] = {
             "home": home, "gate_scale": 0, "retry_first_s": 1, "allowed_private_hosts": f"127.0.0.1:{web_port}",
@@ -142,7 +143,8 @@ class Ground:
             channels={
                 "outbox": OutboxFolder(settings.outbox, settings.mail_from),
                 "email": SmtpChannel(
-                    settings.smtp_url.get_secret_value(), settings.mail_from, timeout_s=self.smtp_timeout_s
+                    settings.smtp_url.get_secret_value(), settings.mail_from, timeout_s=self.smtp_timeout_s,
+                    accept_timeout_s=self.smtp_accept_s,
                 ),
             },
             clock=self.clock.now, sleep=self.clock.sleep, worker=monitor.process_name("worker"),

@@ -107,10 +107,13 @@ class MailServer:
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def plan(self, incidents: Sequence[tuple[str, str, bool]], wait_s: float) -> None:
-        """The next incidents: (point, act, whether the message is kept)."""
+    def plan(self, incidents: Sequence[tuple[str, str, bool]], wait_s: float, dot_wait_s: float) -> None:
+        """The next incidents: (point, act, whether the message is kept); how long to stall, and how long at the dot."""
         with self._lock:
-            self._script = deque(_Incident(point, act, taken, wait_s) for point, act, taken in incidents)
+            self._script = deque(
+                _Incident(point, act, taken, dot_wait_s if point == "dot" else wait_s)
+                for point, act, taken in incidents
+            )
 
     def left(self) -> int:
         """How many incidents have not happened yet."""
@@ -268,7 +271,7 @@ class World:
         self._faults.heal("")
         self._mail.mails = []
         self._mail.met = Counter()
-        self._mail.plan([], 0)
+        self._mail.plan([], 0, 0)
 
     def ports(self) -> tuple[int, int]:
         """The ports of the web server and of the mail server."""
@@ -323,9 +326,9 @@ class World:
         """Every message taken so far."""
         return list(self._mail.mails)
 
-    def mail_plan(self, incidents: Sequence[tuple[str, str, bool]], wait_s: float) -> None:
+    def mail_plan(self, incidents: Sequence[tuple[str, str, bool]], wait_s: float, dot_wait_s: float) -> None:
         """Script the mail server: see `MailServer.plan`."""
-        self._mail.plan(incidents, wait_s)
+        self._mail.plan(incidents, wait_s, dot_wait_s)
 
     def mail_left(self) -> int:
         """Incidents of the script that have not happened."""
@@ -348,7 +351,7 @@ class World:
     def heal(self) -> None:
         """Every trouble ends."""
         self._faults.heal("")
-        self._mail.plan([], 0)
+        self._mail.plan([], 0, 0)
 
     # -- the web server ------------------------------------------------------------------------------------
 
