@@ -28,9 +28,15 @@ BEAT_S = 10
 """How often a process says that it is alive."""
 
 
-def process_name(role: str) -> str:
-    """A name no other live process has: host, pid and role."""
-    return f"{_place()}:{os.getpid()}:{role}"
+def process_name(role: str, *, parent: str = "") -> str:
+    """A name no other live process has: host, pid and role, and for a child of `parent` that one's pid as well."""
+    return ":".join([_place(), str(os.getpid()), role, *parent.split(":")[1:2]])
+
+
+def heart_of(worker: str) -> str:
+    """The process whose heartbeats tell of a worker: itself, or of a child its parent."""
+    parts = worker.split(":")
+    return f"{parts[0]}:{parts[3]}:{parts[2]}" if len(parts) == 4 else worker
 
 
 def _place() -> str:
@@ -85,13 +91,16 @@ def heartbeat(rt: Runtime, role: str, *, slots: int) -> Loop:
     started_at = rt.now()
     row = {
         "name": process_name(role), "role": role, "host": socket.gethostname(), "pid": os.getpid(),
-        "version": version("broadsheet"), "started_at": started_at, "slots": slots, "busy": 0,
+        "version": version("broadsheet"), "started_at": started_at, "slots": slots,
     }  # fmt: skip
 
     def step() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         with rt.writing() as session:
-            service.beat(session, {**row, "seen_at": rt.now(), "memory_mb": round(memory, 1)})
+            now = rt.now()
+            running = jobs.running_by(session, now=now)
+            busy = sum(number for worker, number in running.items() if heart_of(worker) == row["name"])
+            service.beat(session, {**row, "seen_at": now, "memory_mb": round(memory, 1), "busy": busy})
         recover(rt)
 
     return Loop(f"heartbeat-{role}", step, BEAT_S)

@@ -168,7 +168,7 @@ class _Parts:
         # What was inherited belongs to the parent: forgotten here, not closed.
         self._rt.engine.dispose(close=False)
         own = Runtime.from_settings(self._rt.settings)
-        own.worker = monitor.process_name("worker")
+        own.worker = monitor.process_name("worker", parent=self._rt.worker)
         own.publish = celery_app.make_publisher(self._app)
         celery_app.use_runtime(own)
         self._rt = own

@@ -218,6 +218,8 @@ def _source(source: SourceStatus, now: datetime) -> SourceLine:
             said = counts or (words.plural(source.stored, "paper") if source.stored else "complete")
         case "partial":
             said = f"{counts} so far, the rest will follow" if counts else "not complete, the rest will follow"
+        case "accepted":
+            said = f"{counts or words.plural(source.stored, 'paper')}, taken as it is"
         case "late":
             said = "late, will follow"
         case "quiet":

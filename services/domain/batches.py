@@ -19,6 +19,12 @@ from datetime import date, datetime, timedelta
 COMPLETE = ("complete", "quiet")
 """States that ask for nothing more."""
 
+ACCEPTED = "accepted"
+"""What a batch that is not complete counts as once a person has taken it as it is."""
+
+CLOSED = (*COMPLETE, ACCEPTED)
+"""States nobody waits for any more."""
+
 FEW = 5
 """So few papers may rightly all be in two batches that follow each other (new versions)."""
 
@@ -115,6 +121,11 @@ def judge(
     if overdue and not expected_quiet:
         return "late", "nothing is listed yet, though the day is no quiet one"
     return "quiet", None
+
+
+def counts_as(state: str, accepted_at: datetime | None) -> str:
+    """The state of a batch, given when a person took it as it is: what is complete since needs nobody's word."""
+    return ACCEPTED if accepted_at is not None and state not in COMPLETE else state
 
 
 def is_stale(ids: Collection[int], before: Collection[int], *, new: int) -> bool:

@@ -86,7 +86,7 @@ class SourceStatus:
     feed: str
     title: str
     state: str
-    """complete, partial, late, stale, quiet, failed."""
+    """complete, partial, late, stale, quiet, failed, accepted (see `domain.batches`)."""
     announced: int | None = None
     stored: int = 0
     as_of: datetime | None = None

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import structlog
 from sqlmodel import Session
 
-from services.domain.batches import COMPLETE, Page, add_up, is_stale, judge, look_again_in
+from services.domain.batches import CLOSED, COMPLETE, Page, add_up, counts_as, is_stale, judge, look_again_in
 from services.domain.papers import ParsedFeed
 from services.domain.schedule import announcement_days, arxiv_day, expected_quiet
 from services.storage import batches, feeds
@@ -77,7 +77,7 @@ def sum_up(session: Session, feed: Feed, fetch_id: int, *, now: datetime, came: 
     )  # fmt: skip
     if why == MADE_UP and day is not None:
         _unmask(session, feed, day, now=now)
-    if tries and not walking:
+    if tries and not walking and (before is None or before.accepted_at is None):
         soon = now + look_again_in(tries, timedelta(minutes=feed.interval_minutes))
         feeds.check_sooner(session, feed.id or 0, soon)
         log.warning("batch.not_complete", feed=feed.name, batch=name, state=state, why=why, again_at=soon.isoformat())
@@ -174,8 +174,8 @@ def _unmask(session: Session, feed: Feed, made_up: date, *, now: datetime) -> No
 
 
 def missed_days(session: Session, feed: Feed, *, now: datetime, back: int) -> list[date]:
-    """Days since the feed is watched whose list it shows no longer, which we have not got whole and which another way
-    can still bring."""
+    """Days since the feed is watched whose list it shows no longer, which we have not got whole, which another way can
+    still bring and which nobody has accepted as they are."""
     if kinds.for_kind(feed.kind).elsewhere is None:
         return []
     today = _own_day(feed, now)
@@ -185,5 +185,6 @@ def missed_days(session: Session, feed: Feed, *, now: datetime, back: int) -> li
     return [
         day
         for day in days
-        if not expected_quiet(day) and ((row := known.get(day.isoformat())) is None or row.state not in COMPLETE)
+        if not expected_quiet(day)
+        and ((row := known.get(day.isoformat())) is None or counts_as(row.state, row.accepted_at) not in CLOSED)
     ]

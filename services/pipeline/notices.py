@@ -16,19 +16,36 @@ from services.domain.messages import Message
 from services.domain.text import clean
 from services.pipeline.messages import mail_domain
 from services.runtime import Runtime
-from services.storage import notices
-from services.storage.tables import Feed
+from services.storage import notices, stages
+from services.storage.tables import Feed, PausedStage
 
 log = structlog.get_logger(__name__)
 
 ALERT_AFTER = 5
 """Failures in a row before anybody is told."""
 
+REMIND_EVERY = timedelta(days=1)
+"""How often a stage that rests is told of, so that nobody forgets it."""
+
 SUBJECTS = {
     "failing": "{} keeps failing", "healed": "{} is well again", "retired": "{} is gone for good",
-    "host_down": "{} does not answer", "host_up": "{} answers again",
+    "stage_paused": "{} is paused", "host_down": "{} does not answer", "host_up": "{} answers again",
     "template": "one of your own {} cannot be used",
 }  # fmt: skip
+
+
+def stage_paused(rt: Runtime, session: Session, row: PausedStage) -> None:
+    """Tell that a stage rests: when it begins to, and every day until it goes on."""
+    text = f"{row.by} paused {row.stage} on {row.at:%Y-%m-%d at %H:%M} UTC. What is due there waits, nothing is lost.\n"
+    text += f"Let it go on: broadsheet runs resume {row.stage}, or at {rt.url('/admin')}"
+    send = bool(rt.settings.alert_to)
+    notices.tell(session, kind="stage_paused", subject=row.stage, text=text, now=rt.now(), send=send)
+
+
+def stages_still_paused(rt: Runtime, session: Session) -> None:
+    """Tell again of stages that have rested for `REMIND_EVERY` since they were last told of."""
+    for row in stages.to_tell(session, now=rt.now(), every=REMIND_EVERY):
+        stage_paused(rt, session, row)
 
 
 def feed_failed(rt: Runtime, session: Session, feed: Feed, *, failures: int, error: str) -> None:

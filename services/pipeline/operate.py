@@ -13,9 +13,11 @@ from typing import Any
 from sqlmodel import Session
 
 from services.domain.addresses import parse_address
+from services.domain.batches import COMPLETE
 from services.domain.errors import InvalidInput, NotFound
+from services.domain.jobs import STAGES
 from services.domain.users import Actor
-from services.pipeline import schedule, send
+from services.pipeline import notices, schedule, send
 from services.pipeline.acts import acting, noting
 from services.pipeline.bounces import key_of
 from services.pipeline.fetch import info
@@ -23,16 +25,18 @@ from services.pipeline.subscribe import first_edition_at, pausing, resuming, sub
 from services.runtime import Runtime
 from services.storage import (
     archive,
+    batches,
     duplicates,
     feeds,
     folding,
     merges,
     service,
+    stages,
     subscribers,
     suppressions,
     title_entries,
 )
-from services.storage.tables import Duplicate, Feed, Paper, Slot, Subscriber, Subscription
+from services.storage.tables import Batch, Duplicate, Feed, Paper, Slot, Subscriber, Subscription
 from services.upstreams import kinds
 
 A_MONTH = timedelta(days=30)
@@ -88,6 +92,28 @@ def mute_feed(rt: Runtime, actor: Actor, name: str, *, muted: bool = True) -> No
         feeds.update_feed(session, feed.id or 0, mute_alerts=muted)
 
 
+def accept_batch(rt: Runtime, actor: Actor, name: str, batch: str, *, accepted: bool = True) -> Batch:
+    """Take a batch of a feed (a day, `2026-11-24`) as it is, or take that back.
+
+    Digests wait for it no longer, and it is not asked for beyond what is usual. What comes of it is stored.
+    """
+    act = "batch.accept" if accepted else "batch.reopen"
+    with acting(rt, actor, act, f"{name} {batch}") as (session, said):
+        row = batches.find(session, feeds.get(session, name).id or 0, batch)
+        if row is None:
+            raise NotFound(
+                f"nothing is known of {batch[:40]!r} of {name}; its days are at {rt.url('/admin/feeds/')}{name}"
+            )
+        if accepted and row.state in COMPLETE:
+            raise InvalidInput(f"{batch} of {name} is {row.state}; there is nothing to accept")
+        said.before = {"state": row.state, "accepted_by": row.accepted_by}
+        if accepted != (row.accepted_at is not None):
+            row.accepted_at, row.accepted_by = (rt.now(), actor.name) if accepted else (None, None)
+        said.after = {"state": row.state, "accepted_by": row.accepted_by}
+        session.add(row)
+    return row
+
+
 def _feed_summary(feed: Feed) -> dict[str, Any]:
     return {"kind": feed.kind, "url": feed.url, "params": dict(feed.params), "interval_minutes": feed.interval_minutes}
 
@@ -101,6 +127,31 @@ def resend(rt: Runtime, actor: Actor, edition_id: int) -> int:
         count = send.resend(rt, edition_id)
         said.after = {"deliveries": count}
     return count
+
+
+def pause_stage(rt: Runtime, actor: Actor, stage: str) -> bool:
+    """Let nobody take a stage's jobs until it is resumed; `False` when it rested already. What runs is finished."""
+    with acting(rt, actor, "stage.pause", stage) as (session, said):
+        _known_stage(stage)
+        new = stages.pause(session, stage, by=actor.name, now=rt.now())
+        said.before, said.after = {"paused": not new}, {"paused": True}
+        if new:
+            notices.stage_paused(rt, session, stages.paused(session)[stage])
+    return new
+
+
+def resume_stage(rt: Runtime, actor: Actor, stage: str) -> bool:
+    """Let a stage's jobs be taken again; `False` when it did not rest."""
+    with acting(rt, actor, "stage.resume", stage) as (session, said):
+        _known_stage(stage)
+        gone = stages.resume(session, stage)
+        said.before, said.after = {"paused": gone}, {"paused": False}
+    return gone
+
+
+def _known_stage(stage: str) -> None:
+    if stage not in STAGES:
+        raise NotFound(f"there is no stage {stage[:80]!r}; there are: {', '.join(STAGES)}")
 
 
 def pause_slot(rt: Runtime, actor: Actor, name: str) -> Slot:

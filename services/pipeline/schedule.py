@@ -11,7 +11,7 @@ from sqlmodel import Session
 from services.domain.batches import settled
 from services.domain.jobs import Hint, NewJob
 from services.domain.schedule import days_due, next_check_at, next_edition_at, own_interval, period_of, periods
-from services.pipeline import enrich_papers, ledger
+from services.pipeline import enrich_papers, ledger, notices
 from services.pipeline.fetch import page_job
 from services.pipeline.recheck import recheck_jobs
 from services.pipeline.repo_jobs import due_jobs
@@ -35,6 +35,7 @@ def tick(rt: Runtime) -> list[Hint]:
     with rt.writing() as session:
         now = rt.now()
         service.ensure_slots(session, SLOTS, now=now)
+        notices.stages_still_paused(rt, session)
         new: list[NewJob] = []
         for feed in feeds.list_due(session, now=now):
             new += _feed_jobs(session, feed, rt, now)
@@ -137,7 +138,7 @@ def _interval(session: Session, feed: Feed, now: datetime) -> timedelta:
 
 
 def _complete_until(session: Session, feed: Feed, today: date) -> date | None:
-    """The last day up to which every day is known to be complete; written down as it advances."""
+    """The last day up to which every day is known to be complete, or accepted as it is; written down as it advances."""
     known = feed.complete_until
     day = known + timedelta(days=1) if known else _begins_on(feed)
     found = known
@@ -145,7 +146,9 @@ def _complete_until(session: Session, feed: Feed, today: date) -> date | None:
     rows = batches.since(session, feed.id or 0, day.isoformat())
     while day < today:
         row = rows.get(day.isoformat())
-        if row is None or not settled(row.state, row.checked_at, day, settles_days=settles_days):
+        if row is None:
+            break
+        if row.accepted_at is None and not settled(row.state, row.checked_at, day, settles_days=settles_days):
             break
         found, day = day, day + timedelta(days=1)
     if found != known:

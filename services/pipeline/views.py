@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from services.domain.batches import COMPLETE, worth_showing
+from services.domain.batches import ACCEPTED, CLOSED, counts_as, worth_showing
 from services.domain.categories import once
 from services.domain.digests import CodeFacts, EditionItem, EditionView, SourceStatus
 from services.domain.events import KINDS, describe
@@ -211,9 +211,10 @@ def source_status(session: Session, feed: Feed, *, since: datetime) -> SourceSta
     if name is None:
         return _imported(session, feed)
     row = rows[name]
-    state, note = row.state, row.note
+    state = counts_as(row.state, row.accepted_at)
+    note = None if state == ACCEPTED else row.note
     heard_at = max(row.checked_at for row in rows.values())
-    if state in COMPLETE and heard_at < since - timedelta(days=1) and feed.interval_minutes <= LONG and not feed.paused:
+    if state in CLOSED and heard_at < since - timedelta(days=1) and feed.interval_minutes <= LONG and not feed.paused:
         state, note = ("failed" if feed.failures else "late"), feed.last_error
     elif state in {"failed", "late"}:
         state, note = ("failed" if feed.failures else state), feed.last_error or note

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
+from services.domain.batches import COMPLETE
 from services.storage.sql import chunks, table_of, upsert
 from services.storage.tables import Batch, Fetch, Sighting
 
@@ -31,12 +32,21 @@ def newest(session: Session, feed_id: int, *, limit: int = 10) -> list[Batch]:
     return list(session.exec(query))
 
 
+KEPT = frozenset({"feed_id", "batch", "accepted_at", "accepted_by"})
+"""What bringing a batch up to date leaves alone: its name, and a person's word."""
+
+
 def put(session: Session, row: Batch) -> None:
     """Write a batch, or bring the one there up to date. When it was first complete is kept."""
     values = {name: value for name, value in row.model_dump().items() if name != "id"}
-    upsert(
-        session, Batch, [values], ["feed_id", "batch"], update=[n for n in values if n not in {"feed_id", "batch"}]
-    )  # fmt: skip
+    upsert(session, Batch, [values], ["feed_id", "batch"], update=[n for n in values if n not in KEPT])
+
+
+def newest_open(session: Session, feed_id: int) -> Batch | None:
+    """A feed's newest batch that is not complete and that nobody has accepted."""
+    still = (col(Batch.state).not_in(COMPLETE), col(Batch.accepted_at).is_(None))
+    query = select(Batch).where(Batch.feed_id == feed_id, *still).order_by(col(Batch.batch).desc())
+    return session.exec(query.limit(1)).first()
 
 
 def fetches(session: Session, feed_id: int, batch: str) -> list[Fetch]:

@@ -274,7 +274,7 @@ def ensure_import_feed(session: Session, *, name: str, kind: str, now: datetime)
 
 def busy(session: Session, names: Sequence[str], *, now: datetime) -> list[str]:
     """Feeds (those named, else all that run) with pages due and not yet parsed, or whose newest batch was found stale,
-    short or missing today: an edition may wait for them."""
+    short or missing today and accepted by nobody: an edition may wait for them."""
     query = (
         select(Feed.name)
         .join(Job, (col(Job.stage) == "fetch") & (col(Job.key).startswith(Feed.name + " ")))
@@ -291,6 +291,7 @@ def busy(session: Session, names: Sequence[str], *, now: datetime) -> list[str]:
         .join(Batch, col(Batch.feed_id) == col(Feed.id))
         .where(
             col(Batch.state).in_(["stale", "partial", "late"]),
+            col(Batch.accepted_at).is_(None),
             Batch.batch >= (now - timedelta(days=1)).date().isoformat(),
             Batch.checked_at >= now - timedelta(hours=12),
             col(Feed.paused).is_(False),

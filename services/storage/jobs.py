@@ -15,7 +15,7 @@ from services.domain.errors import LeaseLost, NotFound
 from services.domain.jobs import STAGES, Claim, Hint, NewJob
 from services.storage.engine import is_sqlite
 from services.storage.sql import insert_ignore, table_of
-from services.storage.tables import Attempt, Job
+from services.storage.tables import Attempt, Job, PausedStage
 
 
 def add(session: Session, jobs: Iterable[NewJob], *, now: datetime, cause_id: int | None = None) -> list[Hint]:
@@ -54,9 +54,9 @@ def claim(
 ) -> Claim | None:
     """Take one job that is due, or whose worker's lease ran out; `None` when there is none.
 
-    `job_id` asks for that very job, `stages` limits the choice, `overdue_since` leaves jobs alone that
-    became due after it (a hint for them is under way). Attempts are counted here, at the claim, so that a job
-    that kills its worker does not come back for ever.
+    A paused stage's jobs are left alone. `job_id` asks for that very job, `stages` limits the choice,
+    `overdue_since` leaves jobs alone that became due after it (a hint for them is under way). Attempts are counted
+    here, at the claim, so that a job that kills its worker does not come back for ever.
     """
     token = secrets.token_hex(8)
     values = {"token": token, "now": now, "until": now + lease, "ready_at": overdue_since or now, "job_id": job_id}
@@ -99,6 +99,9 @@ WORKER_LOST = "the lease of its worker ran out"
 
 _READY = _JOBS.c.state == literal_column("'ready'")
 _RUNNING = _JOBS.c.state == literal_column("'running'")
+# The table has a row for each stage that is paused, so mostly none: it is looked at once a statement.
+_PAUSED = table_of(PausedStage)
+NOT_PAUSED = _JOBS.c.stage.not_in(select(_PAUSED.c.stage))
 _NOW = bindparam("now", type_=_JOBS.c.due_at.type)
 _HELD = (_JOBS.c.id == bindparam("job")) & (_JOBS.c.token == bindparam("held")) & _RUNNING
 _LOST = (
@@ -112,7 +115,7 @@ _LOST = (
 def _taking_one(sqlite: bool) -> Any:
     """Take the job `job_id`, if it is due or its worker's lease ran out."""
     due = (_READY & (_JOBS.c.due_at <= _NOW)) | (_RUNNING & (_JOBS.c.lease_until < _NOW))
-    return _taking(_first(select(_JOBS.c.id).where(_JOBS.c.id == bindparam("job_id"), due), sqlite))
+    return _taking(_first(select(_JOBS.c.id).where(_JOBS.c.id == bindparam("job_id"), due, NOT_PAUSED), sqlite))
 
 
 @cache
@@ -125,17 +128,23 @@ def _taking_next(sqlite: bool, stages: tuple[str, ...]) -> Any:
     """
     ids = select(_JOBS.c.id)
     of_stages = _JOBS.c.stage.in_([literal_column(f"'{stage}'") for stage in stages])
-    expired = ids.where(_RUNNING, _JOBS.c.lease_until < _NOW, of_stages).order_by(_JOBS.c.lease_until).limit(1)
+    lost = (_RUNNING, _JOBS.c.lease_until < _NOW, of_stages, NOT_PAUSED)
+    expired = ids.where(*lost).order_by(_JOBS.c.lease_until).limit(1)
     # The plus keeps SQLite from using the index for this, which it would pay for by sorting all that is due.
     due_at = literal_column("+jobs.due_at", _JOBS.c.due_at.type) if sqlite else _JOBS.c.due_at
     by_stage = [
-        ids.where(_READY, _JOBS.c.stage == stage, due_at <= bindparam("ready_at"))
+        ids.where(_READY, _JOBS.c.stage == stage, due_at <= bindparam("ready_at"), ~_is_paused(stage))
         .order_by(_JOBS.c.priority, _JOBS.c.due_at, _JOBS.c.id)
         .limit(1)
         for stage in stages
     ]
     found = [_first(pick, sqlite) for pick in (expired, *by_stage)]
     return _taking(func.coalesce(*found) if by_stage else found[0])
+
+
+def _is_paused(stage: str) -> Any:
+    """Whether that one stage rests: a condition no row has a part in."""
+    return select(_PAUSED.c.stage).where(_PAUSED.c.stage == literal_column(f"'{stage}'")).exists()
 
 
 def _first(pick: Any, sqlite: bool) -> Any:
@@ -260,7 +269,8 @@ def due(session: Session, *, now: datetime, stages: Sequence[str] | None = None,
             or_(
                 (col(Job.state) == "ready") & (col(Job.due_at) <= now),
                 (col(Job.state) == "running") & (col(Job.lease_until) < now),
-            )
+            ),
+            NOT_PAUSED,
         )
         .order_by(col(Job.priority), col(Job.due_at), col(Job.id))
         .limit(limit)
@@ -271,8 +281,9 @@ def due(session: Session, *, now: datetime, stages: Sequence[str] | None = None,
 
 
 def next_due_at(session: Session, *, stages: Sequence[str] = STAGES) -> datetime | None:
-    """When the earliest waiting job of these stages becomes due; `None` when nothing waits."""
-    return session.exec(select(func.min(Job.due_at)).where(Job.state == "ready", col(Job.stage).in_(stages))).first()
+    """When the earliest waiting job of these stages becomes due, paused ones aside; `None` when nothing waits."""
+    waiting = select(func.min(Job.due_at)).where(Job.state == "ready", col(Job.stage).in_(stages), NOT_PAUSED)
+    return session.exec(waiting).first()
 
 
 def any_open(session: Session, *, kind: str, key_begins: str) -> bool:
@@ -381,6 +392,17 @@ def prune(session: Session, *, before: datetime, limit: int = 5000) -> int:
         session.execute(Attempt.__table__.delete().where(Attempt.__table__.c.job_id.in_(old)))  # type: ignore[attr-defined]
         session.execute(Job.__table__.delete().where(Job.__table__.c.id.in_(old)))  # type: ignore[attr-defined]
     return len(old)
+
+
+def running_by(session: Session, *, now: datetime) -> dict[str, int]:
+    """How many jobs each worker has under a lease that holds, by the worker's name."""
+    rows: Any = session.execute(
+        select(Attempt.worker, func.count())
+        .join(Job, (col(Job.id) == col(Attempt.job_id)) & (col(Job.attempts) == col(Attempt.number)))
+        .where(Job.state == "running", col(Job.lease_until) >= now)
+        .group_by(col(Attempt.worker))
+    )
+    return dict(rows.all())
 
 
 def expire_workers(session: Session, *, now: datetime, is_dead: Callable[[str], bool]) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy import func, or_
 from sqlmodel import Session, col, select
 
 from services.domain.jobs import STAGES
+from services.storage import jobs, stages
 from services.storage.search_tree import has
 from services.storage.sql import chunks
 from services.storage.tables import (
@@ -31,6 +32,7 @@ from services.storage.tables import (
     Job,
     Link,
     Paper,
+    PausedStage,
     Rejection,
     Repo,
     Sighting,
@@ -221,6 +223,8 @@ class Queue:
     dead: int
     oldest_due_at: datetime | None
     done_last_hour: int
+    paused: PausedStage | None = None
+    """By whom and since when it rests, if it does."""
 
 
 def queues(session: Session, now: datetime) -> list[Queue]:
@@ -241,18 +245,19 @@ def queues(session: Session, now: datetime) -> list[Queue]:
     ):
         for stage, number in session.exec(select(Job.stage, func.count()).where(condition).group_by(col(Job.stage))):
             counted[stage][name] = number
+    resting = stages.paused(session)
     return [
         Queue(
             stage=stage, due=counted[stage]["due"], later=counted[stage]["later"], running=counted[stage]["running"],
             lost=counted[stage]["lost"], dead=counted[stage]["dead"], oldest_due_at=oldest.get(stage),
-            done_last_hour=counted[stage]["done"],
+            done_last_hour=counted[stage]["done"], paused=resting.get(stage),
         )
         for stage in STAGES
     ]  # fmt: skip
 
 
 def overdue(session: Session, *, since: datetime) -> int:
-    """Jobs that a worker should have taken before `since`."""
+    """Jobs that a worker should have taken before `since`; those of paused stages are meant to wait."""
     return session.exec(
         select(func.count())
         .select_from(Job)
@@ -260,7 +265,8 @@ def overdue(session: Session, *, since: datetime) -> int:
             or_(
                 (col(Job.state) == "ready") & (col(Job.due_at) < since),
                 (col(Job.state) == "running") & (col(Job.lease_until) < since),
-            )
+            ),
+            jobs.NOT_PAUSED,
         )
     ).one()
 
@@ -377,12 +383,16 @@ def runs(
     stage: str = "",
     kind: str = "",
     text: str = "",
+    in_texts: bool = True,
     about: Sequence[sa.ColumnElement[bool]] = (),
     before: int | None = None,
     limit: int = 50,
 ) -> list[Job]:
-    """Jobs, newest first; `text` is looked for in key, arguments and last error of the newest `SEARCHED`, `about` are
-    conditions of `runs_about`, `before` is the id to go on from."""
+    """Jobs, newest first.
+
+    `text` is looked for in kind and key of the newest `SEARCHED`, with `in_texts` in arguments and last error as well,
+    which may hold addresses; `about` are conditions of `runs_about`, `before` is the id to go on from.
+    """
     query = select(Job).where(*about)
     if state:
         query = query.where(Job.state == state)
@@ -391,14 +401,10 @@ def runs(
     if kind:
         query = query.where(Job.kind == kind)
     if text:
-        query = query.where(
-            or_(
-                *(
-                    column.icontains(text, autoescape=True)
-                    for column in (col(Job.key), col(Job.last_error), sa.cast(col(Job.payload), sa.Text))
-                )
-            )
-        )
+        columns: list[Any] = [col(Job.kind), col(Job.key)]
+        if in_texts:
+            columns += [col(Job.last_error), sa.cast(col(Job.payload), sa.Text)]
+        query = query.where(or_(*(column.icontains(text, autoescape=True) for column in columns)))
         newest = before or (session.exec(select(func.max(Job.id))).one() or 0) + 1
         query = query.where(col(Job.id) >= newest - SEARCHED)
     if before is not None:

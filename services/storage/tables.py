@@ -166,6 +166,9 @@ class Batch(Row, table=True):
     """Looks in a row that did not find it complete."""
     first_complete_at: datetime | None = None
     checked_at: datetime = Field(index=True)
+    accepted_at: datetime | None = None
+    """When a person took it as it is, so that nobody waits for the rest."""
+    accepted_by: str | None = None
 
 
 class Rejection(Row, table=True):
@@ -803,6 +806,18 @@ class Attempt(Row, table=True):
     traceback: str | None = Field(default=None, sa_column=Column(Text))
 
 
+class PausedStage(Row, table=True):
+    """A stage whose jobs nobody takes until an operator lets it go on."""
+
+    __tablename__ = "paused_stages"
+
+    stage: str = Field(primary_key=True)
+    by: str
+    at: datetime
+    told_at: datetime
+    """When the operators were last told of it."""
+
+
 class Slot(Row, table=True):
     """One entry of the schedule: when it last ran, when it runs next."""
 
@@ -843,6 +858,8 @@ class Heartbeat(Row, table=True):
     started_at: datetime
     seen_at: datetime
     busy: int = 0
+    """Jobs that it, or a child of it, was at when it was last heard of: in its slots, and beside them those its search
+    for overdue work had found."""
     slots: int = 0
     memory_mb: float = 0
 
@@ -959,9 +976,9 @@ class Notice(Row, table=True):
     key: str = Field(unique=True)
     """What makes it one: the kind, the thing and the moment it began."""
     kind: str
-    """failing, healed, retired, host_down, host_up."""
+    """failing, healed, retired, host_down, host_up, stage_paused."""
     subject: str
-    """The feed's or the host's name."""
+    """The feed's, the host's or the stage's name."""
     text: str = _long()
     made_at: datetime = Field(index=True)
     sent_at: datetime | None = None

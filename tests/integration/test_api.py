@@ -68,6 +68,7 @@ def test_the_description_names_every_route_and_who_may(site: Site) -> None:
         ("PUT", "/runs", None, 405), ("GET", "/runs?stat=dead", None, 422), ("GET", "/runs?state=lost", None, 422),
         ("GET", "/papers?q=title:(", None, 422), ("GET", "/papers/2611.99999", None, 404),
         ("POST", "/feeds/nowhere/pause", None, 404), ("POST", "/slots/nowhere/run", None, 404),
+        ("POST", "/stages/nowhere/pause", None, 404), ("POST", "/stages/nowhere/resume", None, 404),
         ("POST", "/editions/999/resend", None, 404), ("POST", "/suppressions/lift", {"key": "email:a@b.example"}, 404),
         ("POST", "/feeds", {"url": "ftp://x", "check": False}, 422),
         ("POST", "/feeds", {"uri": "https://a.example"}, 422),

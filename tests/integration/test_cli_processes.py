@@ -18,6 +18,7 @@ import pytest
 from tests.integration.command import Broadsheet
 from tests.servers import RedisServer, free_port, wait_until
 from workers.demo.replay import Replay
+from workers.monitor import heart_of
 
 WITHIN_S = 120
 """Nothing here takes long; a machine that is busy with other things does."""
@@ -125,7 +126,7 @@ def test_worker_beat_and_web_do_the_work_together(
         assert children_of(worker) == (2 if pool == "prefork" else 0)
     assert online.json("runs", "list", "--failed") == []
     workers = {t["worker"] for r in online.json("runs", "list") for t in online.json("runs", "show", r["id"])["tries"]}
-    assert all(name.endswith(":worker") for name in workers)
+    assert all(heart_of(name).endswith(f":{worker.pid}:worker") for name in workers)
     parent = f":{worker.pid}:"
     assert any(parent in name for name in workers) == (pool == "threads"), "children have names of their own"
 

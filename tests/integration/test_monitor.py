@@ -36,7 +36,7 @@ def dead_pid() -> int:
 
 def held_by(rt: Runtime, worker: str) -> int:
     """A job that a worker has claimed."""
-    rt.add_jobs([NewJob(kind="housekeeping", key=worker)])
+    rt.add_jobs([NewJob(kind="housekeeping", key=f"{worker} {len(all_rows(rt, Job))}")])
     rt.worker = worker
     claim = drain.claim_next(rt)
     assert claim is not None
@@ -73,6 +73,32 @@ def test_a_heartbeat_gives_back_what_dead_processes_of_its_host_held(rt: Runtime
     assert (taken.job_id, taken.attempt) == (lost, 2)
     assert drain.claim_next(rt) is None
     assert {job.id for job in all_rows(rt, Job, state="running")} == {lost, *kept}
+
+
+def test_a_heartbeat_tells_how_many_jobs_a_process_and_its_children_are_at(rt: Runtime, clock: Clock) -> None:
+    own = monitor.process_name("worker")
+    child = name_of(os.getppid()) + f":{os.getpid()}"  # alive, and a child as a forked worker names itself
+    for worker in (own, own, child, name_of(os.getppid()), f"elsewhere:7:worker:{os.getpid()}"):
+        held_by(rt, worker)
+
+    def busy(said: int) -> None:
+        while_it_runs(
+            monitor.heartbeat(rt, "worker", slots=3),
+            lambda: [beat.busy for beat in all_rows(rt, Heartbeat)] == [said],
+            f"{said} jobs",
+        )
+
+    busy(3)
+    clock.advance(seconds=rt.settings.lease_s + 1)
+    busy(0)  # whoever holds them is held dead
+
+
+def test_a_child_is_named_after_itself_and_its_parent() -> None:
+    child = monitor.process_name("worker", parent=name_of(77))
+    assert child == monitor.process_name("worker") + ":77"
+    assert monitor.heart_of(child) == name_of(77)
+    assert monitor.heart_of(name_of(77)) == name_of(77)
+    assert monitor.heart_of("by hand") == "by hand"
 
 
 def test_a_poller_leaves_what_became_due_just_now_to_its_hint(rt: Runtime, clock: Clock) -> None:

@@ -57,7 +57,7 @@ def fill(rt: Runtime) -> None:
         session.add(Rejection(fetch_id=fetch_id, position=3, reason="no title", entry="<b>an entry</b>"))
         service.beat(
             session,
-            {"name": "lab:7:embedded", "role": "embedded", "host": "lab", "pid": 7, "version": "0.1.0", "busy": 0,
+            {"name": "lab:7:embedded", "role": "embedded", "host": "lab", "pid": 7, "version": "0.1.0", "busy": 3,
              "started_at": rt.now() - timedelta(hours=5), "seen_at": rt.now(), "slots": 4, "memory_mb": 84.0},
         )  # fmt: skip
         quotas.record(session, "github", Quota(limit=5000, remaining=77, reset_at=rt.now()), now=rt.now())
@@ -492,6 +492,8 @@ def test_metrics_say_what_the_tables_say(site: Site) -> None:
         'broadsheet_fetches_24h{state="parsed"} 1.0',
         'broadsheet_deliveries_24h{channel="email",state="accepted"} 1.0',
         'broadsheet_heartbeat_age_seconds{process="lab:7:embedded",role="embedded"} 0.0',
+        'broadsheet_worker_busy{process="lab:7:embedded",role="embedded"} 3.0',
+        'broadsheet_worker_slots{process="lab:7:embedded",role="embedded"} 4.0',
         'broadsheet_quota_remaining{quota="github"} 77.0',
     ):
         assert line in text.splitlines()
@@ -501,6 +503,9 @@ def test_the_ledgers_come_as_json(desk: Site) -> None:
     (delivery,) = desk.browser.get("/api/v1/deliveries").json()["items"]
     assert (delivery["to"], delivery["state"], delivery["edition"]) == ("ada@example.org", "accepted", 1)
     assert sorted(delivery["papers"]) == ["arxiv:2611.90001", "arxiv:2611.90002"]
+    (worker,) = desk.browser.get("/api/v1/workers").json()["items"]
+    assert (worker["name"], worker["busy"], worker["slots"], worker["alive"]) == ("lab:7:embedded", 3, 4, True)
+    assert '<td class="num">3 <span class="hint">4 slots</span></td>' in desk.get("/admin").text
     runs = desk.browser.get("/api/v1/runs", params={"state": "dead"}).json()["items"]
     assert [run["key"] for run in runs] == ["daily-papers lost"]
     tries = desk.browser.get(f"/api/v1/runs/{runs[0]['id']}").json()["tries"]

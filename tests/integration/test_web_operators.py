@@ -136,6 +136,31 @@ def test_a_viewer_finds_nobody_by_an_address(here: Site) -> None:
         assert len(answer["items"]) == found, scope
 
 
+def test_a_viewer_finds_no_run_by_an_address_and_reads_none_in_an_error(here: Site) -> None:
+    refused, said = "eve@example.org", "550 <eve@example.org> is unknown"
+    here.rt.add_jobs([NewJob(kind="send_deliveries", key="edition 77")])
+    with here.rt.writing() as session:
+        claim = jobs.claim(session, now=here.rt.now(), lease=timedelta(minutes=5), stages=["notify"])
+        assert claim is not None
+        jobs.bury(session, claim, now=here.rt.now(), error=said, signature="refused", traceback=f"Traceback: {said}")
+    viewer = Site(here.rt)
+    viewer.login(ADAS, "ada")
+    one = f"/admin/runs/{claim.job_id}"
+    assert one in here.get(f"/admin/runs?text={refused}").text
+    assert one not in viewer.get(f"/admin/runs?text={refused}").text
+    assert one in viewer.get("/admin/runs?text=edition 77").text
+    assert one in viewer.get("/admin/runs?text=send_deliv").text
+    for path in ("", "/runs", "/failures?signature=refused", f"/runs/{claim.job_id}"):
+        assert refused not in viewer.get(f"/admin{path}").text, path
+    assert "e…@example.org" in viewer.get(one).text
+    for scope, found in (("read", []), ("operate", [claim.job_id])):
+        token = here.token(scope)
+        items = here.ask("GET", f"/runs?text={refused}", token).json()["items"]
+        assert [item["id"] for item in items] == found, scope
+        for path in ("/runs", f"/runs/{claim.job_id}", "/failures"):
+            assert (refused in here.ask("GET", path, token).text) == (scope == "operate"), (scope, path)
+
+
 # -- one look --------------------------------------------------------------------------------------------------
 
 

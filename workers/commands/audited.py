@@ -28,6 +28,7 @@ BY_THEMSELVES = frozenset(
     {
         "bounces lift",
         "bounces suppress",
+        "feeds accept",
         "feeds add",
         "feeds mute",
         "feeds pause",
@@ -37,7 +38,9 @@ BY_THEMSELVES = frozenset(
         "papers duplicates",
         "papers unmerge",
         "runs bundle",
+        "runs pause",
         "runs redrive",
+        "runs resume",
         "runs retry",
         "secrets rotate",
         "subscriptions confirm",

@@ -262,6 +262,28 @@ def resume_feeds(names: Names, as_json: Json = False) -> None:
     _change(names, as_json, "polled again, next now", operate.resume_feed)
 
 
+@app.command(
+    "accept",
+    epilog=epilog("broadsheet feeds accept daily-papers 2026-11-24", "broadsheet feeds accept lab 2026-11-24 --undo"),
+)
+def accept_batch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A feed, as `feeds list` shows it.")],
+    batch: Annotated[str, typer.Argument(metavar="DAY", help="The day (week, month) that is not complete.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Wait for it again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take a day that is not complete as it is: digests wait for it no longer. What comes of it later is stored."""
+    from services.pipeline import operate
+
+    with opened(sync=True) as rt:
+        row = operate.accept_batch(rt, me(), name, batch, accepted=not undo)
+    if as_json:
+        told = ("batch", "state", "accepted_at", "accepted_by", "note")
+        emit_json({"feed": name} | {field: getattr(row, field) for field in told})
+        return
+    say(f"{name}: {batch} is {row.state}; " + ("it is waited for again" if undo else "it is taken as it is"))
+
+
 @app.command("mute", epilog=epilog("broadsheet feeds mute lab-blog", "broadsheet feeds unmute lab-blog"))
 def mute_feeds(names: Names, as_json: Json = False) -> None:
     """Send no alerts about these feeds; they stay in the log and on the pages for operators."""

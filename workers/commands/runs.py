@@ -304,6 +304,35 @@ def redrive_runs(
         say(f"{counted(len(done.retried), 'run')} tried again, one a second")
 
 
+StageName = Annotated[str, typer.Argument(metavar="STAGE", parser=stage_of, help=f"One of {', '.join(STAGES)}.")]
+
+
+@app.command("pause", epilog=epilog("broadsheet runs pause fetch"))
+def pause_stage(stage: StageName, as_json: Json = False) -> None:
+    """Let a whole stage rest: what runs is finished, what is due waits, until `runs resume`."""
+    from services.pipeline import operate
+
+    with opened() as rt:
+        done = operate.pause_stage(rt, me(), stage)
+    if as_json:
+        emit_json({"stage": stage, "paused": True, "changed": done})
+        return
+    say(f"{stage} is paused. Let it go on: broadsheet runs resume {stage}" if done else f"{stage} was paused already.")
+
+
+@app.command("resume", epilog=epilog("broadsheet runs resume fetch"))
+def resume_stage(stage: StageName, as_json: Json = False) -> None:
+    """Let a stage go on that was paused; what waited is taken within seconds."""
+    from services.pipeline import operate
+
+    with opened() as rt:
+        done = operate.resume_stage(rt, me(), stage)
+    if as_json:
+        emit_json({"stage": stage, "paused": False, "changed": done})
+        return
+    say(f"{stage} goes on." if done else f"{stage} was not paused.")
+
+
 def _why_not(session: Any, run: int) -> str:
     from services.domain.errors import NotFound
     from services.storage import jobs

@@ -208,7 +208,7 @@ def run(
 ) -> None:
     """Do everything that is due, once, then exit: for cron. Needs no broker and no other process."""
     from services.pipeline.drain import run_until_idle
-    from services.storage import jobs, runs
+    from services.storage import jobs, runs, stages
     from workers.monitor import process_name, recover
 
     if not once:
@@ -223,6 +223,7 @@ def run(
         with rt.reading() as session:
             outcome = runs.outcome_since(session, began)
             next_at = jobs.next_due_at(session)
+            resting = sorted(stages.paused(session))
             dead = [
                 j
                 for j in runs.list_runs(session, states=["dead"], limit=200)
@@ -235,13 +236,15 @@ def run(
         emit_json(
             {"jobs": counted_jobs, "fetches": outcome.fetches,
              "papers": {c: getattr(outcome, c) for c in ("seen", "new", "changed", "known", "rejected")},
-             "deliveries": outcome.deliveries, "next_due_at": next_at, "stopped": stop.is_set(),
+             "deliveries": outcome.deliveries, "next_due_at": next_at, "stopped": stop.is_set(), "paused": resting,
              "dead": [{"id": j.id, "kind": j.kind, "key": j.key, "error": j.last_error} for j in dead]}
         )  # fmt: skip
     else:
         _show_round(counted_jobs, outcome)
         for job in dead[:10]:
             warn(f"Given up: run {job.id}, {job.kind} {job.key}: {(job.last_error or '').partition(chr(10))[0]}")
+        for stage in resting:
+            warn(f"{stage} is paused, and nothing of it was done. Let it go on: broadsheet runs resume {stage}")
         if next_at is not None:
             say(f"Next work is due {when(next_at)}.")
         if stop.is_set():

@@ -28,11 +28,15 @@ R = TypeVar("R")
 SAID = {
     "feed_added": "{about} is added; its first fetch is under way.",
     "feed_removed": "{about} is polled no more; its papers stay.",
+    "batch_accepted": "{about} is taken as it is; nobody waits for the rest.",
+    "batch_reopened": "{about} is waited for again.",
     "fetching": "{about} is being fetched.",
     "paused": "{about} is paused; what it brought stays.",
     "resumed": "{about} is polled again, next now.",
     "retrying": "{about} will be tried again.",
     "resent": "{about} will be sent to those who did not get it.",
+    "stage_paused": "{about} is paused; what is due there waits.",
+    "stage_resumed": "{about} goes on.",
     "slot_paused": "{about} rests until it is resumed.",
     "slot_resumed": "{about} runs again.",
     "slot_run": "{about} runs at the next tick of the schedule.",
@@ -132,6 +136,18 @@ def known_id(text: str) -> int:
 
 
 # -- acts ------------------------------------------------------------------------------------------------------
+
+
+@router.post("/admin/stages/{stage}/pause", dependencies=[Act])
+def pause_stage(web: WebKit, me: Doer, stage: str) -> Response:
+    """Let nobody take a stage's jobs."""
+    return back("/admin", "stage_paused" if operate.pause_stage(web.rt, me, stage) else "nothing", stage)
+
+
+@router.post("/admin/stages/{stage}/resume", dependencies=[Act])
+def resume_stage(web: WebKit, me: Doer, stage: str) -> Response:
+    """Let a stage's jobs be taken again."""
+    return back("/admin", "stage_resumed" if operate.resume_stage(web.rt, me, stage) else "nothing", stage)
 
 
 @router.post("/admin/editions/{edition_id}/resend", dependencies=[Act])

@@ -67,11 +67,12 @@ def feed_page(request: Request, web: WebKit, who: Known, name: str) -> Response:
     now = web.rt.now()
     with web.rt.reading() as rows:
         feed = feeds.get(rows, name)
+        weeks = calendar(rows, feed, today=now.astimezone(UTC).date())
         return desk(
             request, web, "feed.html", who, feed=feed, fetches=reports.recent_fetches(rows, feed.id or 0),
             rejections=reports.recent_rejections(rows, feed.id or 0), pollable=_pollable(web.rt, feed),
             status_of=views.source_status(rows, feed, since=now - timedelta(days=1)),
-            weeks=calendar(rows, feed, today=now.astimezone(UTC).date()),
+            weeks=weeks, short=[day for week in reversed(weeks) for day in reversed(week) if day.is_short],
         )  # fmt: skip
 
 
@@ -93,6 +94,17 @@ def resume_feed(web: WebKit, me: Doer, name: str) -> Response:
     """Poll one feed again, beginning now."""
     operate.resume_feed(web.rt, me, name)
     return back("/admin", "resumed", name)
+
+
+@router.post("/admin/feeds/{name}/accept", dependencies=[Act])
+def accept_batch(
+    web: WebKit, me: Doer, name: str, batch: Annotated[str, Form(max_length=40)],
+    step: Annotated[str, Form(max_length=10)] = "accept",
+) -> Response:  # fmt: skip
+    """Take one batch as it is, or (`step` reopen) take that back."""
+    accepted = step != "reopen"
+    operate.accept_batch(web.rt, me, name, batch, accepted=accepted)
+    return back(f"/admin/feeds/{name}", "batch_accepted" if accepted else "batch_reopened", f"{batch} of {name}")
 
 
 @router.post("/admin/feeds/{name}/remove", dependencies=[Act])

@@ -26,7 +26,7 @@ def run_list(
     request: Request, web: WebKit, who: Known, state: str = "", stage: str = "", kind: str = "", text: str = "",
     feed: str = "", reader: str = "", paper: str = "", before: str = "",
 ) -> Response:  # fmt: skip
-    """The ledger of work, filtered. Whoever may not see addresses finds no reader by one."""
+    """The ledger of work, filtered. Whoever may not see addresses finds no reader, and no run, by one."""
     chosen = {
         "state": state if state in STATES else "", "stage": stage if stage in STAGES else "",
         "kind": kind if kind in STAGE_OF else "", "text": clean(text, limit=200),
@@ -38,7 +38,8 @@ def run_list(
     with web.rt.reading() as rows:
         of = {"feed": runs_about.of_feed, "reader": runs_about.of_reader, "paper": runs_about.of_paper}
         found = reports.runs(
-            rows, **chosen, about=[of[name](rows, value) for name, value in about.items() if value],
+            rows, **chosen, in_texts=who.actor.may("operator"),
+            about=[of[name](rows, value) for name, value in about.items() if value],
             before=id_of(before), limit=PER_PAGE + 1,
         )  # fmt: skip
     more = more_after(found, lambda row: row.id)

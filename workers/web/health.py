@@ -123,10 +123,12 @@ class Tables(Collector):
                 "broadsheet_oldest_ready_job_age_seconds", "How long the oldest due job has waited; 0 with none.",
                 labels=["stage"],
             )  # fmt: skip
+            rests = GaugeMetricFamily("broadsheet_stage_paused", "1 while a person has it rest.", labels=["stage"])
             for queue in reports.queues(session, now):
                 waited = (now - queue.oldest_due_at).total_seconds() if queue.oldest_due_at else 0.0
                 age.add_metric([queue.stage], max(0.0, waited))
-            yield age
+                rests.add_metric([queue.stage], float(queue.paused is not None))
+            yield from (age, rests)
 
             fetched = GaugeMetricFamily("broadsheet_fetches_24h", "Fetches of the last 24 hours.", labels=["state"])
             for state, number in sorted(reports.fetch_states(session, since=now - timedelta(hours=24)).items()):
@@ -147,6 +149,16 @@ class Tables(Collector):
             for beat in heard:
                 beats.add_metric([beat.name, beat.role], max(0.0, (now - beat.seen_at).total_seconds()))
             yield beats
+
+            busy = GaugeMetricFamily(
+                "broadsheet_worker_busy", "Jobs each was at when last heard of.", labels=["process", "role"]
+            )
+            slots = GaugeMetricFamily("broadsheet_worker_slots", "Jobs each can be at.", labels=["process", "role"])
+            for beat in heard:
+                if beat.role in service.WORKING:
+                    busy.add_metric([beat.name, beat.role], beat.busy)
+                    slots.add_metric([beat.name, beat.role], beat.slots)
+            yield from (busy, slots)
 
             alive = GaugeMetricFamily(
                 "broadsheet_workers_alive", "Processes that take work and were heard of within two minutes."

@@ -12,13 +12,24 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlmodel import Session
 
-from services.domain.batches import COMPLETE
+from services.domain.batches import CLOSED, COMPLETE, counts_as
 from services.domain.digests import SourceStatus
 from services.domain.schedule import expected_quiet
 from services.pipeline import views
 from services.runtime import Runtime, disk_under
 from services.storage import activity, batches, deliveries, feeds, quotas, reports, sentences, service
-from services.storage.tables import Delivery, Edition, Feed, Gate, Heartbeat, Quota, Slot, Subscriber, Subscription
+from services.storage.tables import (
+    Batch,
+    Delivery,
+    Edition,
+    Feed,
+    Gate,
+    Heartbeat,
+    Quota,
+    Slot,
+    Subscriber,
+    Subscription,
+)
 
 SILENT = timedelta(minutes=2)
 STUCK = timedelta(minutes=10)
@@ -54,6 +65,8 @@ class SourceLine:
     """The status's, or `paused`, `imported` (nothing to poll), `new` (not read yet)."""
     stale: bool
     """Not read with success for three of its intervals."""
+    to_accept: str = ""
+    """Its newest batch that is not complete and that nobody has accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,7 @@ class Look:
     def answers(self) -> dict[str, str]:
         """Each part's question answered in a few words with a number."""
         polled = [line for line in self.sources if line.state not in {"paused", "imported"}]
-        whole = sum(line.state in COMPLETE and not line.stale for line in polled)
+        whole = sum(line.state in CLOSED and not line.stale for line in polled)
         sent = {state: sum(counts[state] for _, counts in self.channels) for state in DELIVERY_STATES}
         due = sum(queue.due for queue in self.queues)
         alive = sum(living for _, living in self.workers)
@@ -194,7 +207,9 @@ def source_line(session: Session, feed: Feed, now: datetime) -> SourceLine:
         state = "quiet"
     patience = max(3 * timedelta(minutes=feed.interval_minutes), timedelta(hours=1))
     last = feed.last_success_at or feed.created_at
-    return SourceLine(feed, status, state, stale=not feed.paused and now - last > patience)
+    left = batches.newest_open(session, feed.id or 0) if state in {"partial", "late", "stale", "failed"} else None
+    stale = not feed.paused and now - last > patience
+    return SourceLine(feed, status, state, stale=stale, to_accept=left.batch if left else "")
 
 
 def _next_feeds(sources: Sequence[SourceLine]) -> Sequence[Feed]:
@@ -231,10 +246,14 @@ def _needs(
         number = sum(delivery.state == state for delivery, *_ in trouble)
         if number:
             needs.append(Need(f"{_many(number, 'delivery', 'deliveries')} {words}", "deliveries", grave=True))
+    for queue in queues:
+        if queue.paused:
+            rests = f"{queue.stage} is paused by {queue.paused.by}, {_many(queue.due, 'job waits', 'jobs wait')}"
+            needs.append(Need(rests, "queues"))
     dead = sum(group.dead for group in failures)
     if dead:
         needs.append(Need(f"{_many(dead, 'run was', 'runs were')} given up", "failures", grave=True))
-    old = [queue for queue in queues if queue.oldest_due_at and now - queue.oldest_due_at > STUCK]
+    old = [queue for queue in queues if not queue.paused and queue.oldest_due_at and now - queue.oldest_due_at > STUCK]
     if old and not overdue:
         needs.append(Need(f"{old[0].stage} is behind", "queues"))
     full = [limit for limit in limits if limit.used >= HEAVY_DISK and limit.name == "disk"]
@@ -274,10 +293,16 @@ class Day:
 
     on: date
     state: str
-    """complete, partial, quiet, failed, late, stale; `none` where nothing was read and nothing listed."""
+    """complete, partial, quiet, failed, late, stale, accepted; `none` where nothing was read and nothing listed."""
     papers: int
     inside: bool = True
     """Whether it belongs to the span shown."""
+    batch: Batch | None = None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is not complete, accepted or not."""
+        return self.batch is not None and self.batch.state not in COMPLETE
 
 
 def calendar(session: Session, feed: Feed, *, today: date, days: int = 30) -> list[list[Day]]:
@@ -293,8 +318,8 @@ def calendar(session: Session, feed: Feed, *, today: date, days: int = 30) -> li
         inside = first <= day <= today
         papers = listed.get(day, 0)
         batch = known.get(day.isoformat()) if inside else None
-        state = batch.state if batch else "complete" if papers else "none"
+        state = counts_as(batch.state, batch.accepted_at) if batch else "complete" if papers else "none"
         # A later look that found nothing new does not make a day with papers quiet.
-        weeks[-1].append(Day(day, "complete" if state == "quiet" and papers else state, papers, inside))
+        weeks[-1].append(Day(day, "complete" if state == "quiet" and papers else state, papers, inside, batch))
         day += timedelta(days=1)
     return weeks

@@ -92,6 +92,7 @@ def test_latex_in_titles_is_legible() -> None:
         ("complete", {"stored": 31}, "Feed: 31 papers"),
         ("complete", {}, "Feed: complete"),
         ("partial", {"announced": 126, "stored": 120}, "Feed: 120 of 126 so far, the rest will follow"),
+        ("accepted", {"announced": 126, "stored": 120}, "Feed: 120 of 126, taken as it is"),
         ("late", {}, "Feed: late, will follow"),
         ("quiet", {"note": "holiday"}, "Feed: nothing announced (holiday)"),
         ("stale", {"as_of": NOW - timedelta(hours=7)}, "Feed: no answer for 7 h"),
@@ -103,7 +104,7 @@ def test_sources_are_told_honestly(state: str, facts: dict[str, object], said: s
     source = SourceStatus(feed="f", title="Feed", state=state, **facts)  # type: ignore[arg-type]
     line = make_page(replace(VIEW, sources=(source,), facts_checked_at=None)).sources[0]
     assert line.text == said
-    assert line.troubled is (state not in ("complete", "quiet"))
+    assert line.troubled is (state not in ("complete", "quiet", "accepted"))
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,13 @@ class NewFeed(Order):
     check: Annotated[StrictBool, Field(description="Fetch it once first, and refuse what is no feed")] = True
 
 
+class AcceptBatch(Order):
+    """Which batch."""
+
+    batch: Annotated[str, Field(min_length=1, max_length=40, description="As GET /batches names it: 2026-11-24")]
+    accepted: Annotated[StrictBool, Field(description="False takes it back")] = True
+
+
 @router.get("/feeds", summary="Feeds, and what their newest batch came to")
 def list_feeds(web: WebKit) -> Page[FeedOut]:
     """All feeds that are not removed, on one page."""
@@ -123,6 +130,13 @@ def remove(web: WebKit, me: Doer, name: Name) -> Done:
 def fetch(web: WebKit, me: Doer, name: Name) -> Done:
     """Whatever its schedule says. `done` is false where that made no job."""
     return Done(done=operate.fetch_feed(web.rt, me, name) > 0, about=name)
+
+
+@router.post("/feeds/{name}/accept", summary="Take a batch that is not complete as it is")
+def accept(web: WebKit, me: Doer, name: Name, order: AcceptBatch) -> Done:
+    """Digests wait for it no longer. What comes of it all the same is stored. A complete one is refused."""
+    operate.accept_batch(web.rt, me, name, order.batch, accepted=order.accepted)
+    return Done(done=True, about=f"{name} {order.batch}")
 
 
 @router.post("/feeds/{name}/pause", summary="Stop polling a feed")

@@ -15,7 +15,7 @@ from services.domain.users import Actor
 from services.pipeline import acts, operate, redrive
 from services.pipeline.bundle import bundle_name, make_bundle
 from services.storage import deliveries, editions, jobs, reports
-from services.storage.tables import Subscriber
+from services.storage.tables import Attempt, Job, Subscriber
 from workers.web.api.shape import Answer, Cursor, Done, Id, Limit, Order, Page, page_of, part
 from workers.web.auth import Doer
 from workers.web.kit import WebKit, for_eyes, shown_address
@@ -116,32 +116,50 @@ class Delivery(Answer):
     papers: list[str]
 
 
+IN_TEXT = "Part of the kind or the key; for whoever may act, of the arguments or the last error as well"
+
+
 @router.get("/runs", summary="Jobs with state, tries and last error, newest first")
 def list_runs(
     web: WebKit,
+    me: Doer,
     state: Literal["", "ready", "running", "done", "dead"] = "",
     stage: Literal["", "fetch", "parse", "enrich", "notify"] = "",
     kind: Annotated[str, Query(max_length=40)] = "",
-    text: Annotated[str, Query(max_length=200, description="Part of the key or of the last error")] = "",
+    text: Annotated[str, Query(max_length=200, description=IN_TEXT)] = "",
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Run]:
     """The ledger of work."""
     with web.rt.reading() as session:
         rows = reports.runs(
-            session, state=state, stage=stage, kind=clean(kind), text=clean(text), before=cursor, limit=limit + 1
-        )
-    return Page[Run](**page_of(rows, limit, Run.model_validate, lambda job: job.id))
+            session, state=state, stage=stage, kind=clean(kind), text=clean(text), in_texts=me.may("operator"),
+            before=cursor, limit=limit + 1,
+        )  # fmt: skip
+    return Page[Run](**page_of(rows, limit, lambda job: _run(job, me), lambda job: job.id))
+
+
+def _run(job: Job, me: Actor) -> Run:
+    """A job as somebody may see it: an error may quote an address."""
+    run = Run.model_validate(job)
+    run.last_error = for_eyes(job.last_error or "", me) or None
+    return run
+
+
+def _try(attempt: Attempt, me: Actor) -> Try:
+    told = Try.model_validate(attempt)
+    told.error, told.traceback = (for_eyes(said or "", me) or None for said in (attempt.error, attempt.traceback))
+    return told
 
 
 @router.get("/runs/{run_id}", summary="One job with its tries")
-def get_run(web: WebKit, run_id: Id) -> RunDetail:
+def get_run(web: WebKit, me: Doer, run_id: Id) -> RunDetail:
     """Every try with outcome, worker and traceback; what led to it, what followed."""
     with web.rt.reading() as session:
         job = jobs.get(session, run_id)
         return RunDetail(
-            **Run.model_validate(job).model_dump(exclude={"cause"}), cause_id=job.cause_id,
-            tries=[Try.model_validate(one) for one in jobs.attempts(session, run_id)],
+            **_run(job, me).model_dump(exclude={"cause"}), cause_id=job.cause_id,
+            tries=[_try(one, me) for one in jobs.attempts(session, run_id)],
             causes=[one.id or 0 for one in reports.causes(session, job)],
             effects=[one.id or 0 for _, one in reports.effects(session, run_id)],
         )  # fmt: skip
@@ -168,7 +186,7 @@ def retry_run(web: WebKit, me: Doer, run_id: Id) -> Done:
 
 
 @router.get("/failures", summary="What fails, by cause, worst first")
-def list_failures(web: WebKit) -> Page[Failure]:
+def list_failures(web: WebKit, me: Doer) -> Page[Failure]:
     """All jobs given up, and those of the last 30 days that wait for another try or came right later; on one page."""
     with web.rt.reading() as session:
         groups = reports.failure_groups(session, since=web.rt.now() - operate.A_MONTH)
@@ -183,7 +201,7 @@ def list_failures(web: WebKit) -> Page[Failure]:
                 first_at=g.first_at,
                 last_at=g.last_at,
                 sample_id=g.sample_id,
-                sample=g.sample,
+                sample=for_eyes(g.sample, me),
             )
             for g in groups
         ],

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
+from pydantic import Field
 
 from services.domain.text import clean
 from services.pipeline import operate
 from services.storage import duplicates, events, feeds, quotas, reports, service
 from workers.web.api.shape import Answer, Cursor, Done, Id, Limit, Name, Order, Page, page_of, part
 from workers.web.auth import Doer
+from workers.web.health import SILENT
 from workers.web.kit import WebKit
 
 router = part("service")
@@ -25,6 +27,37 @@ class SlotOut(Answer):
     last_at: datetime | None
     next_at: datetime
     paused: bool
+
+
+class WorkerOut(Answer):
+    """A process that is, or was, alive."""
+
+    name: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    alive: bool = Field(description="Heard of within two minutes")
+    busy: int = Field(description="Jobs it was at when last heard of; overdue ones are taken beside the slots")
+    slots: int = Field(description="Jobs it can be at; 0: it takes none")
+    memory_mb: float
+
+
+class StageOut(Answer):
+    """One stage's work."""
+
+    stage: str
+    due: int = Field(description="Waiting for a worker")
+    later: int
+    running: int
+    lost: int = Field(description="Running by name; their worker's lease ran out")
+    dead: int
+    oldest_due_at: datetime | None
+    done_last_hour: int
+    paused_at: datetime | None = Field(description="Since when nobody takes its jobs; null: it is not paused")
+    paused_by: str | None
 
 
 class QuotaOut(Answer):
@@ -52,6 +85,8 @@ class BatchOut(Answer):
     tries: int
     first_complete_at: datetime | None
     checked_at: datetime
+    accepted_at: datetime | None = Field(description="When a person took it as it is; its state stays what it was")
+    accepted_by: str | None
 
 
 class PairOut(Answer):
@@ -108,6 +143,42 @@ def resume_slot(web: WebKit, me: Doer, name: Name) -> SlotOut:
 def run_slot(web: WebKit, me: Doer, name: Name) -> SlotOut:
     """At the schedule's next tick; a paused one is refused."""
     return SlotOut.model_validate(operate.run_slot(web.rt, me, name))
+
+
+@router.get("/workers", summary="The processes of the service")
+def list_workers(web: WebKit) -> Page[WorkerOut]:
+    """Those heard of within a day, all on one page."""
+    now = web.rt.now()
+    with web.rt.reading() as session:
+        rows = service.list_heartbeats(session, since=now - timedelta(days=1))
+    items = [WorkerOut(**row.model_dump(), alive=now - row.seen_at <= SILENT) for row in rows]
+    return Page(items=items, next=None)
+
+
+@router.get("/stages", summary="The stages and the work of each, in the order of the pipeline")
+def list_stages(web: WebKit) -> Page[StageOut]:
+    """All on one page."""
+    with web.rt.reading() as session:
+        rows = reports.queues(session, web.rt.now())
+
+    def shown(row: reports.Queue) -> StageOut:
+        told = {name: getattr(row, name) for name in StageOut.model_fields if not name.startswith("paused")}
+        rests = row.paused
+        return StageOut(**told, paused_at=rests.at if rests else None, paused_by=rests.by if rests else None)
+
+    return Page(items=[shown(row) for row in rows], next=None)
+
+
+@router.post("/stages/{stage}/pause", summary="Let nobody take a stage's jobs")
+def pause_stage(web: WebKit, me: Doer, stage: Name) -> Done:
+    """Until it is resumed. What runs is finished."""
+    return Done(done=operate.pause_stage(web.rt, me, stage), about=stage)
+
+
+@router.post("/stages/{stage}/resume", summary="Let a stage's jobs be taken again")
+def resume_stage(web: WebKit, me: Doer, stage: Name) -> Done:
+    """What waited is taken within seconds."""
+    return Done(done=operate.resume_stage(web.rt, me, stage), about=stage)
 
 
 @router.get("/quotas", summary="What upstreams say is left")

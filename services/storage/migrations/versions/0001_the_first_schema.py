@@ -86,6 +86,8 @@ def upgrade() -> None:
     sa.Column('tries', sa.Integer(), nullable=False),
     sa.Column('first_complete_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
     sa.Column('checked_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('accepted_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('accepted_by', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('feed_id', 'batch')
     )
@@ -457,6 +459,13 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_papers_first_seen_at'), ['first_seen_at'], unique=False)
         batch_op.create_index('ix_papers_published', ['published_at'], unique=False)
 
+    op.create_table('paused_stages',
+    sa.Column('stage', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('by', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('told_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('stage')
+    )
     op.create_table('quotas',
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('limit', sa.Integer(), nullable=False),
@@ -768,6 +777,7 @@ def downgrade() -> None:
     op.drop_table('rejections')
     op.drop_table('readings')
     op.drop_table('quotas')
+    op.drop_table('paused_stages')
     with op.batch_alter_table('papers', schema=None) as batch_op:
         batch_op.drop_index('ix_papers_published')
         batch_op.drop_index(batch_op.f('ix_papers_first_seen_at'))
