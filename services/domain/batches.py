@@ -28,6 +28,9 @@ CLOSED = (*COMPLETE, ACCEPTED)
 FEW = 5
 """So few papers may rightly all be in two batches that follow each other (new versions)."""
 
+NEARLY_ALL = 0.8
+"""So large a part of a batch is not announced once more by the next."""
+
 FIRST_LOOK = timedelta(minutes=20)
 """How soon a batch that is not complete is asked for again; each further look waits twice as long."""
 
@@ -131,12 +134,15 @@ def counts_as(state: str, accepted_at: datetime | None) -> str:
 def is_stale(ids: Collection[int], before: Collection[int], *, new: int) -> bool:
     """Whether a batch of papers `ids`, `new` of them never seen, is the one `before` it once more.
 
-    The very same papers are; so is a part of them, unless it is so small that it may be chance.
+    The very same papers are; so is a part of them, unless it is so small that it may be chance; and so are nearly all
+    of them among others: a batch that was made up lacks the replacements in its list.
     """
     if new or not ids or not before:
         return False
     here, there = set(ids), set(before)
-    return here == there or (len(here) >= FEW and here <= there)
+    if here == there or (len(here) >= FEW and here <= there):
+        return True
+    return len(there) >= FEW and len(here & there) >= NEARLY_ALL * len(there)
 
 
 def look_again_in(tries: int, interval: timedelta) -> timedelta:

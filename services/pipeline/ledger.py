@@ -59,6 +59,9 @@ def sum_up(session: Session, feed: Feed, fetch_id: int, *, now: datetime, came: 
     day = _day(name)
     quiet, overdue = _expects(feed, fetch, day, now)
     stale = _is_stale(session, feed, fetch, day, came)
+    if came is None and feed.kind == "arxiv_rss" and not fetch.batch and figures.seen:
+        # Nothing has changed: what was no list of this day is none now, and what was another day's is not this one's.
+        stale = before is None or before.state == "stale"
     held = batches.held(session, feed.id or 0, day) if day and fetch.batch and figures.announced else None
     state, why = judge(figures, held=held, expected_quiet=quiet, overdue=overdue, stale=stale)
     if state in COMPLETE and fetch.via:
@@ -155,7 +158,8 @@ def _unmask(session: Session, feed: Feed, made_up: date, *, now: datetime) -> No
     """Once a lost day is made up, it shows when its list was served under the next day's date as well.
 
     While the day was not known, that list looked new. No paper is announced as new on two days: those that were are
-    taken from the next day; where nothing new is left of it, its own list has never come, and it is asked for again.
+    taken from the next day; where next to nothing is left of it (a cross-list that the API does not know of), its own
+    list has never come, and it is asked for again.
     """
     following = next(iter(announcement_days(made_up + timedelta(days=1), made_up + timedelta(days=7))), None)
     if following is None:
@@ -164,7 +168,7 @@ def _unmask(session: Session, feed: Feed, made_up: date, *, now: datetime) -> No
     if not repeated:
         return
     row = batches.find(session, feed.id or 0, following.isoformat())
-    if row is not None and row.state in COMPLETE and not own:
+    if row is not None and row.state in COMPLETE and len(own) * 4 <= len(repeated):
         repeated = batches.listed_on(session, feed.id or 0, following)
         row.state, row.note, row.checked_at = "stale", f"it was the list of {made_up}", now
         batches.put(session, row)

@@ -222,6 +222,27 @@ def test_the_list_of_a_day_that_was_lost_is_known_again_under_the_next_days_date
     assert len(all_rows(arxiv, Sighting, feed_id=feed.id, day=tuesday)) == len(sites.listed(tuesday))
 
 
+def test_a_stale_list_that_has_not_changed_is_stale_still(arxiv: Runtime, sites: Sites, clock: Clock) -> None:
+    """Lost on Tuesday, Tuesday's list is all that Wednesday and Thursday get, and on Thursday as unchanged (304)."""
+    tuesday, thursday = WEDNESDAY - timedelta(days=1), WEDNESDAY + timedelta(days=1)
+    at(clock, tuesday - timedelta(days=1), 12)
+    feed = announcements(arxiv)
+    fetch(arxiv, feed, "monday")
+    at(clock, WEDNESDAY, 6)
+    sites.stale_until = arxiv.now() + timedelta(days=2)
+    fetch(arxiv, feed, "wednesday")
+    fetch(arxiv, feed, "missed", batch=tuesday.isoformat(), via="arxiv_api")
+    assert batch(arxiv, feed, WEDNESDAY).state == "stale"
+    fetch(arxiv, feed, "wednesday again")
+    assert all_rows(arxiv, Fetch, slot="wednesday again")[0].status == 304
+    assert batch(arxiv, feed, WEDNESDAY).state == "stale"
+    sites.still = True
+    at(clock, thursday, 12)
+    fetch(arxiv, feed, "thursday")
+    assert all_rows(arxiv, Fetch, slot="thursday")[0].status == 304
+    assert batch(arxiv, feed, thursday).state == "stale"
+
+
 def test_an_empty_list_is_quiet_on_a_weekend_and_late_on_a_day_of_announcements(
     arxiv: Runtime, sites: Sites, clock: Clock
 ) -> None:

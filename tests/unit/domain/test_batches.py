@@ -98,7 +98,9 @@ def test_a_batch_served_again_is_stale_whatever_its_pages_say() -> None:
         ({1, 2}, {1, 2, 3}, 0, False),  # so few may be chance
         (set(range(5)), set(range(9)), 0, True),
         (set(range(5)), set(range(9)), 1, False),
-        (set(range(6)), set(range(5)), 0, False),
+        (set(range(12)), set(range(1, 9)), 0, True),  # among replacements, which a batch that was made up lacks
+        (set(range(12)), set(range(8, 24)), 0, False),
+        (set(range(6)), set(range(4)), 0, False),
         (set(), {1}, 0, False),
         ({1}, set(), 0, False),
     ],
