@@ -75,27 +75,21 @@ class _Links:
 
     def __init__(self) -> None:
         self._ends: list[str] = []
-        self._short: list[tuple[str, str]] = []
 
     def of(self, url: str | None) -> str | None:
         """What stands for a link, where there is one."""
         return self.stand_in(url) if url else url
 
     def stand_in(self, url: str) -> str:
-        """A link of the same length whose end is nobody's; the link itself where its end could be escaped."""
+        """A link of the same length whose end is nobody's; the link itself where its end is no token, or could be
+        escaped."""
         head, slash, end = url.rpartition("/")
-        if not slash or not _END.fullmatch(end) or len(self._ends) >= _MOST:
+        if not slash or len(end) < _LEAST or not _END.fullmatch(end) or len(self._ends) >= _MOST:
             return url
-        if len(end) < _LEAST:  # the number of an edition
-            common = f"{head}/{'~' * len(end)}"
-            self._short.append((common, url))
-            return common
         self._ends.append(end)
         number = f"{_MARK}{len(self._ends) - 1:04}"
         return f"{head}/{number}{'x' * (len(end) - len(number) - 1)}z"
 
     def fill(self, text: str) -> str:
         """`text` with every stand-in as the link it stands for."""
-        for common, url in self._short:
-            text = text.replace(common, url)
         return _STAND_IN.sub(lambda found: self._ends[int(found[1])], text)

@@ -23,7 +23,7 @@ def mail(view: EditionView, *, mail_only: bool = True) -> Message:
 
 
 def for_reader(number: int, view: EditionView = VIEW) -> EditionView:
-    """The same edition for another reader: other signed links, another number of the edition."""
+    """The same edition for another reader: other signed links."""
     token = f"WzEs{number:04}Ml0.aBcDeF.{'q_-'[number % 3] * 27}"
     return replace(
         view,
@@ -31,7 +31,7 @@ def for_reader(number: int, view: EditionView = VIEW) -> EditionView:
             replace(one, feedback=(("save", f"https://p.example.org/save/{token}{at}"), *one.feedback))
             for at, one in enumerate(view.items)
         ),
-        web_url=f"https://p.example.org/editions/{number}",
+        web_url=f"https://p.example.org/edition/{token}",
         preferences_url=f"https://p.example.org/preferences/{token}",
         unsubscribe_url=f"https://p.example.org/unsubscribe/{token}",
         one_click_url=f"https://p.example.org/unsubscribe/{token}",
