@@ -58,10 +58,7 @@ def sum_up(session: Session, feed: Feed, fetch_id: int, *, now: datetime, came: 
         return before.state
     day = _day(name)
     quiet, overdue = _expects(feed, fetch, day, now)
-    stale = _is_stale(session, feed, fetch, day, came)
-    if came is None and feed.kind == "arxiv_rss" and not fetch.batch and figures.seen:
-        # Nothing has changed: what was no list of this day is none now, and what was another day's is not this one's.
-        stale = before is None or before.state == "stale"
+    stale = _is_stale(session, feed, fetch, day, came, before)
     held = batches.held(session, feed.id or 0, day) if day and fetch.batch and figures.announced else None
     state, why = judge(figures, held=held, expected_quiet=quiet, overdue=overdue, stale=stale)
     if state in COMPLETE and fetch.via:
@@ -142,8 +139,15 @@ def _expects(feed: Feed, fetch: Fetch, day: date | None, now: datetime) -> tuple
     return True, False
 
 
-def _is_stale(session: Session, feed: Feed, fetch: Fetch, day: date | None, came: Came | None) -> bool:
-    if came is None or day is None or feed.kind != "arxiv_rss" or fetch.via or not came.parsed.papers:
+def _is_stale(
+    session: Session, feed: Feed, fetch: Fetch, day: date | None, came: Came | None, before: Batch | None
+) -> bool:
+    if day is None or feed.kind != "arxiv_rss" or fetch.via:
+        return False
+    if came is None:
+        # Nothing has changed: what was no list of this day is none now, and what was another day's is not this one's.
+        return not fetch.batch and bool(fetch.seen) and (before is None or before.state == "stale")
+    if not came.parsed.papers:
         return False
     newest = max((p.announced_on for p in came.parsed.papers if p.announced_on), default=None)
     if newest is not None and newest < day:
