@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -64,18 +65,12 @@ class SignOn:
         body, headers = token_request(provider, self._client, errand, code)
         token = parse_token(self._rt.http.post(provider.token_url, content=body, headers=headers).body)
         s = self._rt.settings
-        for fresh in (False, True):
-            if fresh:
-                provider, keys = self._provider(fresh=True)
-            try:
-                claims = read_claims(
-                    token, keys, issuer=provider.issuer, client_id=s.oidc_client_id, nonce=errand.nonce,
-                    now=self._rt.now(),
-                )  # fmt: skip
-                break
-            except UnknownKey:
-                if fresh:
-                    raise
+        read = partial(read_claims, token, client_id=s.oidc_client_id, nonce=errand.nonce, now=self._rt.now())
+        try:
+            claims = read(keys, issuer=provider.issuer)
+        except UnknownKey:  # it signs with a new one
+            provider, keys = self._provider(fresh=True)
+            claims = read(keys, issuer=provider.issuer)
         names = claimed(claims, s.oidc_name_claim)
         if not names:
             raise InvalidInput(f"the provider names nobody: its ID token has no {s.oidc_name_claim!r}; "
