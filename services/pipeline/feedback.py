@@ -109,7 +109,7 @@ def snoozes(session: Session, subscription_id: int, today: date) -> Snoozes:
 
 def has_taste(session: Session, subscription: Subscription) -> bool:
     """Whether a subscription's order is its reader's own; all others of one query at one moment have the same."""
-    return subscription.ranking == "personal" and bool(rows.list_all(session, subscription.id or 0, acts=TASTE))
+    return subscription.ranking == "personal" and rows.said_any(session, subscription.id or 0, acts=TASTE)
 
 
 def order(

@@ -56,3 +56,9 @@ def list_all(session: Session, subscription_id: int, *, acts: Sequence[str] = ()
     if acts:
         query = query.where(col(Feedback.act).in_(acts))
     return list(session.exec(query.order_by(col(Feedback.at).desc(), col(Feedback.id).desc())))
+
+
+def said_any(session: Session, subscription_id: int, *, acts: Sequence[str]) -> bool:
+    """Whether one of these acts was ever said for a subscription."""
+    found = select(Feedback.id).where(Feedback.subscription_id == subscription_id, col(Feedback.act).in_(acts))
+    return session.exec(found.limit(1)).first() is not None
