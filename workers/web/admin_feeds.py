@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
@@ -17,8 +17,8 @@ from services.storage import feeds, reports
 from services.storage.tables import Feed
 from services.upstreams import kinds
 from workers.web.admin import back, desk, id_of
-from workers.web.auth import Act, Doer, Known
-from workers.web.kit import WebKit
+from workers.web.auth import Act, Doer, Known, Who
+from workers.web.kit import Web, WebKit
 from workers.web.look import calendar, source_line
 
 router = APIRouter(include_in_schema=False)
@@ -30,10 +30,14 @@ SHOWN = 8
 @router.get("/admin/feeds")
 def feed_list(request: Request, web: WebKit, who: Known) -> Response:
     """All feeds, and a form for another."""
+    return _list_page(request, web, who, wanted=None)
+
+
+def _list_page(request: Request, web: Web, who: Who, **values: Any) -> Response:
     now = web.rt.now()
     with web.rt.reading() as rows:
         lines = [source_line(rows, feed, now) for feed in feeds.list_all(rows)]
-    return desk(request, web, "feeds.html", who, lines=lines, wanted=None, kinds=sorted(kinds.KINDS))
+    return desk(request, web, "feeds.html", who, lines=lines, **values)
 
 
 @router.post("/admin/feeds", dependencies=[Act])
@@ -52,13 +56,9 @@ def new_feed(
         spec, found = prepare(web.rt, wanted, check=True)
     except BroadsheetError as failed:
         error = str(failed)
-    now = web.rt.now()
-    with web.rt.reading() as rows:
-        lines = [source_line(rows, feed, now) for feed in feeds.list_all(rows)]
-    return desk(
-        request, web, "feeds.html", who, status=400 if error else 200, lines=lines, wanted=wanted, error=error,
-        spec=spec, found=found, shown=SHOWN,
-    )  # fmt: skip
+    return _list_page(
+        request, web, who, status=400 if error else 200, wanted=wanted, error=error, spec=spec, found=found, shown=SHOWN
+    )
 
 
 @router.get("/admin/feeds/{name}")

@@ -30,8 +30,8 @@ from services.storage.tables import (
     Subscriber,
     Subscription,
 )
+from workers.web.health import SILENT
 
-SILENT = timedelta(minutes=2)
 STUCK = timedelta(minutes=10)
 """Due work that has waited for longer is worth a person's look."""
 RECENT = timedelta(days=7)
