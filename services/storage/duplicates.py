@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,18 @@ MOST_ALIKE = 12
 """A fingerprint more papers share than this is a phrase of the trade and tells nothing."""
 
 STATES = ("open", "same", "different")
+
+
+def apart(session: Session, rows: Iterable[int]) -> dict[int, set[int]]:
+    """What a person said is another paper than these, both ways; rows of which nothing was said are left out."""
+    found: dict[int, set[int]] = defaultdict(set)
+    one, other = col(Duplicate.paper_id), col(Duplicate.other_id)
+    for part in chunks(sorted(rows)):
+        either = sa.or_(one.in_(part), other.in_(part))
+        for pair in session.execute(sa.select(one, other).where(col(Duplicate.state) == "different", either)):
+            found[pair[0]].add(pair[1])
+            found[pair[1]].add(pair[0])
+    return dict(found)
 
 
 def flag(session: Session, titles: Sequence[Any], *, now: datetime) -> int:

@@ -21,8 +21,9 @@ from services.domain.identifiers import canonical_key, title_fingerprint
 from services.domain.merging import StatementData
 from services.domain.nearness import near_keys
 from services.domain.papers import PaperData
+from services.storage import duplicates
 from services.storage.sql import chunks, insert_ignore
-from services.storage.tables import Duplicate, Identifier, Paper, Title
+from services.storage.tables import Identifier, Paper, Title
 
 
 @dataclass(slots=True)
@@ -95,15 +96,7 @@ def group(session: Session, entries: Sequence[PaperData]) -> list[Group]:
 def _keep_apart(session: Session, groups: Iterable[Group]) -> None:
     """Rows that a person said are different papers are not folded: the entry goes to the one of the best key."""
     several = [one for one in groups if len(one.paper_ids) > 1]
-    ids = sorted({paper_id for one in several for paper_id in one.paper_ids})
-    apart: set[frozenset[int]] = set()
-    for part in chunks(ids):
-        for one, other in session.execute(
-            sa.select(col(Duplicate.paper_id), col(Duplicate.other_id)).where(
-                col(Duplicate.state) == "different", col(Duplicate.paper_id).in_(part)
-            )
-        ):
-            apart.add(frozenset((one, other)))
+    apart = duplicates.apart(session, {paper_id for one in several for paper_id in one.paper_ids})
     for one in several if apart else ():
         keys = {
             row.id: row.key
@@ -111,7 +104,7 @@ def _keep_apart(session: Session, groups: Iterable[Group]) -> None:
         }
         strongest = {key: paper_id for paper_id, key in keys.items()}
         kept = strongest[str(canonical_key([Ident(*key.split(":", 1)) for key in strongest]))]
-        one.paper_ids = sorted(i for i in one.paper_ids if i == kept or frozenset((i, kept)) not in apart)
+        one.paper_ids = sorted(i for i in one.paper_ids if i == kept or i not in apart.get(kept, ()))
 
 
 def find_identifiers(session: Session, wanted: Iterable[Ident]) -> dict[Ident, int]:

@@ -143,7 +143,13 @@ def _decide(
     if not one.paper_ids:
         writes.new_groups.append(one)
         writes.inserts.append(
-            {**_facts(statements, key), "past_hashes": [], "first_seen_at": telling.now, "changed_at": telling.now}
+            {
+                **facts_of(statements),
+                "key": key,
+                "past_hashes": [],
+                "first_seen_at": telling.now,
+                "changed_at": telling.now,
+            }
         )
         result.new += 1
         return
@@ -156,7 +162,7 @@ def _decide(
         if (key, first) != (old.key, old.announced_on):
             writes.names_and_days.append({"key": key, "announced_on": first, "b_id": one.paper_id})
         return
-    row = _facts(statements, key)
+    row = {**facts_of(statements), "key": key}
     past: list[str] = old.past_hashes
     moved = row["content_hash"] != old.content_hash
     # What it said before is no news: a source that goes back and forth is followed without telling anybody.
@@ -177,10 +183,11 @@ def _decide(
     )  # fmt: skip
 
 
-def _facts(statements: Mapping[str, StatementData], key: str) -> dict[str, Any]:
+def facts_of(statements: Mapping[str, StatementData]) -> dict[str, Any]:
+    """A paper's facts as its row holds them, but for its key: composed of what all its sources say."""
     facts = merging.compose({source: words.data for source, words in statements.items()})
     return {
-        **facts, "key": key, "title_key": title_fingerprint(facts["title"]), "content_hash": merging.meaning(facts),
+        **facts, "title_key": title_fingerprint(facts["title"]), "content_hash": merging.meaning(facts),
         "announced_on": min(words.first_on for words in statements.values()),
     }  # fmt: skip
 

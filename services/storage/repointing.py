@@ -16,9 +16,10 @@ from sqlmodel import Session, SQLModel, col, select
 
 from services.domain import merging
 from services.domain.identifiers import Identifier as Ident
-from services.domain.identifiers import canonical_key, title_fingerprint
+from services.domain.identifiers import canonical_key
 from services.storage.identity import Group
 from services.storage.paper_links import better_row
+from services.storage.paper_rows import facts_of
 from services.storage.sql import insert_ignore, table_of, upsert
 from services.storage.statements import STATEMENT_COLUMNS, load_statements, statement_row
 from services.storage.tables import (
@@ -111,12 +112,7 @@ def recompose(session: Session, paper_id: int, *, now: datetime) -> None:
     if names:
         values["key"] = str(canonical_key(names))
     if statements:
-        facts = merging.compose({source: words.data for source, words in statements.items()})
-        values |= {
-            **facts, "announced_on": min(words.first_on for words in statements.values()),
-            "title_key": title_fingerprint(facts["title"]),
-            "content_hash": merging.meaning(facts),
-        }  # fmt: skip
+        values |= facts_of(statements)
     session.execute(update(Paper).where(col(Paper.id) == paper_id).values(**values))
 
 

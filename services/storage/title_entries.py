@@ -25,13 +25,13 @@ from services.domain.identifiers import Identifier as Ident
 from services.domain.identifiers import canonical_key, title_fingerprint
 from services.domain.papers import PaperData
 from services.domain.title_names import Bearer, TitleName, clusters, home
-from services.storage import search_index
+from services.storage import duplicates, search_index
 from services.storage.identity import Group, find_identifiers
 from services.storage.paper_rows import Stored, Telling, store_groups
 from services.storage.repointing import fold, recompose
 from services.storage.sql import chunks, insert_ignore, table_of, upsert
 from services.storage.statements import STATEMENT_COLUMNS, load_statements, statement_row
-from services.storage.tables import Duplicate, Identifier, Link, Merge, Paper, Sighting, Statement, Title, TitleEntry
+from services.storage.tables import Identifier, Link, Merge, Paper, Sighting, Statement, Title, TitleEntry
 
 _AS_TOLD = (
     TitleEntry.source, TitleEntry.feed_id, TitleEntry.day, TitleEntry.read_on, TitleEntry.seen_at, TitleEntry.value,
@@ -118,17 +118,10 @@ def store(
         )  # fmt: skip
     insert_ignore(session, TitleEntry, rows, ["value", "source", "feed_id", "content_hash"])
     places = _settle(session, touched, {row["title_key"] for row in rows}, now=telling.now, result=result)
-    groups: dict[int, Group] = {}
-    for entry in entries:
-        place = places[_name(entry)]
-        groups.setdefault(id(place), Group(paper_ids=place.paper_ids)).entries.append(entry)
-    marked = Telling(
-        source=telling.source, feed_id=telling.feed_id, day=telling.day, read_on=telling.read_on, now=telling.now,
-        by_title=True,
-    )  # fmt: skip
+    groups = _grouped((places[_name(entry)].paper_ids, entry) for entry in entries)
     if groups:
-        store_groups(session, list(groups.values()), marked, result)
-        _point(session, places.values(), {})
+        store_groups(session, groups, replace(telling, by_title=True), result)
+        _point(session, places.values())
 
 
 def settle(session: Session, touched: Collection[int], *, now: datetime) -> None:
@@ -188,7 +181,7 @@ def _settle(
     bearers = _bearers(session, title_keys)
     rows = sorted({row for row in now_at.values() if row})
     own = _own_rows(session, rows)
-    apart = _apart(session, own)
+    apart = duplicates.apart(session, own)
     places: list[_Place] = []
     claimed: set[int] = set()
     gone: dict[int, int] = {}
@@ -269,18 +262,6 @@ def _own_rows(session: Session, rows: Sequence[int]) -> set[int]:
     return own
 
 
-def _apart(session: Session, rows: Iterable[int]) -> dict[int, set[int]]:
-    """What a person said is another paper than these."""
-    found: dict[int, set[int]] = defaultdict(set)
-    one, other = col(Duplicate.paper_id), col(Duplicate.other_id)
-    for part in chunks(sorted(rows)):
-        either = sa.or_(one.in_(part), other.in_(part))
-        for pair in session.execute(sa.select(one, other).where(col(Duplicate.state) == "different", either)):
-            found[pair[0]].add(pair[1])
-            found[pair[1]].add(pair[0])
-    return found
-
-
 # -- taking and giving -------------------------------------------------------------------------------------------
 
 
@@ -292,7 +273,7 @@ def _move(
         name.value for place in places for name in place.names if at[name.value] and [at[name.value]] != place.paper_ids
     ]
     left = sorted({at[value] for value in moved})
-    staying = _values_at(session, left) - set(moved)
+    staying = {value: row for value, row in _values_at(session, left).items() if value not in set(moved)}
     if moved:
         _take(session, left, moved, now=now)
     for paper_id in sorted({*left, *folded}):
@@ -300,18 +281,21 @@ def _move(
     search_index.refresh(session, sorted({*left, *folded}))
     if moved:
         of = {name.value: place.paper_ids for place in places for name in place.names}
-        for value in staying - of.keys():
-            of[value] = [next(row for row in left if value in _values_at(session, [row]))]
+        for value, row in staying.items():
+            of.setdefault(value, [row])
         _give(session, sorted({*moved, *staying}), of)
-    _point(session, places, at)
+    _point(session, places)
 
 
-def _values_at(session: Session, rows: Sequence[int]) -> set[str]:
-    values: set[str] = set()
+def _values_at(session: Session, rows: Sequence[int]) -> dict[str, int]:
+    """The names that count for these rows, each with the first it counts for."""
+    at: dict[str, int] = {}
     for part in chunks(rows):
-        found = session.execute(sa.select(col(TitleEntry.value)).where(col(TitleEntry.paper_id).in_(part)))
-        values |= {value for (value,) in found}
-    return values
+        for value, row in session.execute(
+            sa.select(col(TitleEntry.value), col(TitleEntry.paper_id)).where(col(TitleEntry.paper_id).in_(part))
+        ):
+            at[value] = min(row, at.get(value, row))
+    return at
 
 
 def _take(session: Session, rows: Sequence[int], moved: Sequence[str], *, now: datetime) -> None:
@@ -344,25 +328,25 @@ def _give(session: Session, values: Sequence[str], of: Mapping[str, list[int]]) 
         ):
             pages[(row.source, row.feed_id, row.day, row.read_on, row.seen_at)].append(row)
     for (source, feed_id, day, read_on, seen_at), rows in pages.items():
-        groups: dict[int, Group] = {}
-        for row in rows:
-            paper_ids = of[row.value]
-            entry = _codec().validate_python(row.data)
-            groups.setdefault(id(paper_ids), Group(paper_ids=paper_ids)).entries.append(entry)
+        groups = _grouped((of[row.value], _codec().validate_python(row.data)) for row in rows)
         telling = Telling(source=source, feed_id=feed_id, day=day, read_on=read_on, now=seen_at, by_title=True)
-        store_groups(session, list(groups.values()), telling, Stored())
+        store_groups(session, groups, telling, Stored())
 
 
-def _point(session: Session, places: Iterable[_Place], at: Mapping[str, int]) -> None:
-    """Note where the names are now."""
+def _grouped(said: Iterable[tuple[list[int], PaperData]]) -> list[Group]:
+    """Entries by the paper they count for: the row it has, or the one that will be put into the list it shares."""
+    groups: dict[tuple[str, int], Group] = {}
+    for paper_ids, entry in said:
+        at = ("row", paper_ids[0]) if paper_ids else ("new", id(paper_ids))
+        groups.setdefault(at, Group(paper_ids=paper_ids)).entries.append(entry)
+    return list(groups.values())
+
+
+def _point(session: Session, places: Iterable[_Place]) -> None:
+    """Note where the names are now, where they were not before."""
     table = table_of(TitleEntry)
-    rows = [
-        {"v": name.value, "row": place.paper_ids[0]}
-        for place in places
-        if place.paper_ids
-        for name in place.names
-        if at.get(name.value) != place.paper_ids[0]
-    ]
+    rows = {name.value: place.paper_ids[0] for place in places if place.paper_ids for name in place.names}
     if rows:
-        statement = table.update().where(table.c.value == bindparam("v")).values(paper_id=bindparam("row"))
-        session.connection().execute(statement, rows)
+        row: Any = bindparam("row")
+        statement = table.update().where(table.c.value == bindparam("v"), table.c.paper_id != row).values(paper_id=row)
+        session.connection().execute(statement, [{"v": value, "row": paper_id} for value, paper_id in rows.items()])

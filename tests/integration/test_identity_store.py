@@ -185,6 +185,20 @@ def test_a_listing_that_may_mean_two_papers_joins_neither_whatever_came_first(
     assert sum(nameless in pair for pair in asked) == 2, "a person is asked which of the two is meant"
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_both_titles_of_a_paper_on_one_page_the_same_counts_in_either_order(rt: Runtime, turn: int) -> None:
+    api, page = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "page", "listing")
+    store(rt, [entry(1, title=OTHER)], feed=api)
+    store(rt, [entry(1, title="Moored buoys, renamed for the journal", version=2)], feed=api)
+    listed = [
+        entry(7, identifiers=(), title=OTHER, upvotes=9),
+        entry(8, identifiers=(), title="Moored buoys, renamed for the journal", upvotes=4),
+    ]
+    store(rt, listed[::turn], feed=page)
+    (paper,) = all_rows(rt, Paper)
+    assert paper.upvotes == 9, "of what one source says on a day, the higher count"
+
+
 def test_a_listing_joins_two_papers_of_one_name_once_they_are_one(rt: Runtime) -> None:
     api, page = add_feed(rt, "api", "arxiv_api"), add_feed(rt, "page", "listing")
     store(rt, [LISTED], feed=page)
