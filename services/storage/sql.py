@@ -30,13 +30,20 @@ def chunks(items: Sequence[T], size: int = IN_LIMIT) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+FEW = 50
+"""Up to so many rows Core's own loop costs less than to write the statement out, which it remembers."""
+
+
 def execute_many(session: Session, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
     """Run an INSERT for each of `rows`, which have the same names.
 
     The rows are made ready for the driver here: what is the same for all of a column is looked up once, and texts
-    and numbers are passed on as they are. Core's own loop calls three functions for each value.
+    and numbers are passed on as they are. Core's own loop calls three functions for each value; few rows go that way.
     """
     connection = session.connection()
+    if len(rows) <= FEW:
+        connection.execute(statement, list(rows))
+        return
     names = list(rows[0])
     compiled = statement.compile(dialect=connection.dialect, column_keys=names)
     if set(compiled.params) != set(names):  # the statement brings values of its own
