@@ -182,7 +182,18 @@ def check(session: Session, claim: Claim) -> None:
     """Raise `LeaseLost` unless the claim still holds; on PostgreSQL the row stays locked until the commit."""
     held = {"job": claim.job_id, "held": claim.token}
     if session.connection().execute(_HOLDS[is_sqlite(session)], held).first() is None:
-        raise LeaseLost(f"job {claim.job_id} ({claim.kind} {claim.key}) was taken over by another worker")
+        raise _taken_over(claim)
+
+
+def _taken_over(claim: Claim) -> LeaseLost:
+    return LeaseLost(f"job {claim.job_id} ({claim.kind} {claim.key}) was taken over by another worker")
+
+
+def _write(session: Session, claim: Claim, **values: Any) -> None:
+    """Write to the job, if the claim still holds."""
+    held = {"job": claim.job_id, "held": claim.token}
+    if not session.connection().execute(update(_JOBS).where(_HELD).values(**values), held).rowcount:
+        raise _taken_over(claim)
 
 
 def finish(session: Session, claim: Claim, *, now: datetime) -> None:
@@ -248,12 +259,7 @@ def _close(
     **values: Any,
 ) -> None:
     spared = {"spared": _JOBS.c.spared + 1} if spare else {}
-    done = session.connection().execute(
-        update(_JOBS).where(_HELD).values(state=state, token=None, lease_until=None, **spared, **values),
-        {"job": claim.job_id, "held": claim.token},
-    )
-    if not done.rowcount:
-        raise LeaseLost(f"job {claim.job_id} ({claim.kind} {claim.key}) was taken over by another worker")
+    _write(session, claim, state=state, token=None, lease_until=None, **spared, **values)
     session.connection().execute(
         update(_ATTEMPTS)
         .where(_ATTEMPTS.c.job_id == claim.job_id, _ATTEMPTS.c.number == claim.attempt)
@@ -376,9 +382,7 @@ def amend(session: Session, kind: str, payload: Mapping[str, Any]) -> int:
 
 def put_payload(session: Session, claim: Claim, payload: Mapping[str, Any]) -> None:
     """Replace what a claimed job is to do by what is left of it; `LeaseLost` when the claim no longer holds."""
-    put = update(_JOBS).where(_HELD).values(payload=dict(payload))
-    if not session.connection().execute(put, {"job": claim.job_id, "held": claim.token}).rowcount:
-        raise LeaseLost(f"job {claim.job_id} ({claim.kind} {claim.key}) was taken over by another worker")
+    _write(session, claim, payload=dict(payload))
 
 
 def prune(session: Session, *, before: datetime, limit: int = 5000) -> int:

@@ -30,19 +30,18 @@ SEALED: tuple[tuple[type[SQLModel], str, str], ...] = ((Subscriber, "id", "addre
 
 def new_key(session: Session, channel: str, address: str) -> str:
     """What a row about an address is called: the address itself, folded, or its hash where it is a secret."""
-    plain = _plain(channel, address)
-    return f"{channel}:{_hash(_lookup(session, make=True), plain)}" if "://" in address else plain
+    return wiped_as(session, channel, address) if "://" in address else _plain(channel, address)
 
 
 def keys_of(session: Session, channel: str, address: str) -> list[str]:
     """What a row about an address may be called: as `new_key` says, and by its hash once it was wiped."""
-    plain, key = _plain(channel, address), _lookup(session)
-    return [*([] if "://" in address else [plain]), *([f"{channel}:{_hash(key, plain)}"] if key else [])]
+    plain = _plain(channel, address)
+    return [*([] if "://" in address else [plain]), *known_as(session, channel, plain)]
 
 
 def wiped_as(session: Session, channel: str, address: str) -> str:
     """What a row about an address is called once it was wiped."""
-    return f"{channel}:{_hash(_lookup(session, make=True), _plain(channel, address))}"
+    return hashed(session, channel, _plain(channel, address))
 
 
 def hashed(session: Session, kind: str, text: str) -> str:

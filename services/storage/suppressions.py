@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
@@ -23,12 +22,11 @@ def address_key(session: Session, channel: str, address: str) -> str:
     return seals.new_key(session, channel, address)
 
 
-def rename(session: Session, old: str, new: str, **values: Any) -> None:
-    """Call what is reported of an address otherwise; `values` are further columns to set."""
+def rename(session: Session, old: str, new: str) -> None:
+    """Call what is reported of an address otherwise."""
     if old != new:
         for table in (Bounce, Suppression, SuppressionEvent):
-            known = {"address_key": new, **{k: v for k, v in values.items() if hasattr(table, k)}}
-            session.execute(update(table).where(col(table.address_key) == old).values(**known))
+            session.execute(update(table).where(col(table.address_key) == old).values(address_key=new))
 
 
 def record(
