@@ -103,6 +103,10 @@ class Exchange:
             self._http2_hosts,
         )
 
+    def check_name(self, host: str, port: int) -> None:
+        """Raise for a host that may not be called: see `GuardedBackend.check_name`."""
+        self._backend.check_name(host, port)
+
     def close(self) -> None:
         """Ends all connections."""
         if "_transport" in self.__dict__:
@@ -166,8 +170,10 @@ class Exchange:
                     f"the answer is said to be {declared:,} bytes, more than {self._max_wire_bytes:,}"
                 )
             body = _read_body(response, headers, max_bytes=self._max_body_bytes)
+            if not 200 <= status < 300:  # whoever expected it may quote it
+                body = self._unsaid(body)
             if is_rate_limit(status, headers, body):
-                raise_status(status, headers, self._unsaid(body), request.shown, str(url))
+                raise_status(status, headers, body, request.shown, str(url))
             return Reply(status, headers, body)
 
     def _unsaid(self, body: bytes) -> bytes:

@@ -36,7 +36,7 @@ from services.upstreams.exchange import (
     Request,
 )
 from services.upstreams.guard import Guard, Target
-from services.upstreams.transport import Budget, Resolver, check_name, system_resolver
+from services.upstreams.transport import Budget, Resolver
 
 __all__ = ["Fetched", "HttpClient", "NotModified", "Resolver", "Validators"]
 
@@ -78,7 +78,6 @@ class HttpClient:
         self._attempts = attempts
         self._sleep = sleep
         self._guard = Guard(allowed_private_hosts)
-        self._lookup_s, self._resolver = connect_timeout_s, resolver or system_resolver
         self._exchange = Exchange(
             self._guard,
             user_agent=user_agent,
@@ -93,8 +92,9 @@ class HttpClient:
         )
 
     def check_host(self, host: str, port: int) -> None:
-        """Raise for a host that may not be called (`transport.check_name`): for libraries that call by themselves."""
-        check_name(self._guard, host, port, seconds=self._lookup_s, resolver=self._resolver)
+        """Raise for a host that may not be called (`GuardedBackend.check_name`): for libraries that call by
+        themselves."""
+        self._exchange.check_name(host, port)
 
     def get(
         self,

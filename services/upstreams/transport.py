@@ -184,26 +184,25 @@ class GuardedBackend(httpcore.NetworkBackend):
         except ValueError:
             return _within(_left(until), lambda: self._resolver(host, port), f"looking up {host} took too long")
 
+    def check_name(self, host: str, port: int) -> None:
+        """Ask of a host that another library dials what is asked of those dialled here.
+
+        A name that nobody knows passes: some services' addresses hold a token where a host would stand. Raises
+        `UpstreamRejected` for one that may not be called, `UpstreamUnavailable` when looking it up takes too long.
+        """
+        try:
+            addresses = self._lookup(host, port, time.monotonic() + self._connect_timeout_s)
+        except httpcore.ConnectTimeout as error:
+            raise UpstreamUnavailable(str(error)) from error
+        except httpcore.ConnectError:
+            return
+        self._guard.check_addresses(host, port, addresses)
+
 
 def system_resolver(host: str, port: int) -> tuple[str, ...]:
     """All the addresses the system knows for a name, in its order of preference."""
     answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return tuple(str(answer[4][0]) for answer in answers)
-
-
-def check_name(guard: Guard, host: str, port: int, *, seconds: float, resolver: Resolver = system_resolver) -> None:
-    """Ask of a host that another library dials what is asked of those dialled here.
-
-    A name that nobody knows passes: some services' addresses hold a token where a host would stand. Raises
-    `UpstreamRejected` for one that may not be called, `UpstreamUnavailable` when looking it up takes too long.
-    """
-    try:
-        addresses = _within(seconds, lambda: resolver(host, port), f"looking up {host} took too long")
-    except httpcore.ConnectTimeout as error:
-        raise UpstreamUnavailable(str(error)) from error
-    except httpcore.ConnectError:
-        return
-    guard.check_addresses(host, port, addresses)
 
 
 def _within(seconds: float, ask: Callable[[], Collection[str]], late: str) -> Collection[str]:

@@ -311,6 +311,18 @@ def test_an_expected_status_comes_back_with_its_body(server: Loopback, http: Htt
     assert (fetched.status, fetched.body) == (400, b"<feed/>")
 
 
+def test_an_expected_error_that_throws_a_secret_back_does_not_tell_it(server: Loopback) -> None:
+    server.answers("/api", reply(401, b"bad token glpat-a-secret-1"))
+    server.answers("/page", reply(200, b"what glpat-a-secret-1 means"))
+    with HttpClient(user_agent="tests", allowed_private_hosts={"127.0.0.1"}, secrets=["glpat-a-secret-1"]) as careful:
+        refused = careful.get(f"{server.url}/api", expect_statuses={401})
+        page = careful.get(f"{server.url}/page")
+    assert isinstance(refused, Fetched)
+    assert isinstance(page, Fetched)
+    assert refused.body == b"bad token ***"
+    assert page.body == b"what glpat-a-secret-1 means"  # a document is kept as it came
+
+
 def test_expecting_a_403_does_not_hide_a_spent_quota(server: Loopback, http: HttpClient) -> None:
     server.answers("/api", reply(403, b"no", X_RateLimit_Remaining="0"))
     with pytest.raises(RateLimited):
