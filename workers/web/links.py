@@ -77,23 +77,34 @@ class Bearer:
         return now.astimezone(ZoneInfo(self.subscription.timezone)).date()
 
 
-def bearer(rt: Runtime, session: Session, purpose: str, token: str, *, running: bool = False) -> Bearer:
-    """Whom a token stands for; `BadLink` when it cannot be used; with `running` a subscription that ended is none."""
-    max_age, paper_id = LIFETIMES.get(purpose), 0
+GONE = "this link is not valid any more; what it was for is gone"
+
+
+def signed(rt: Runtime, purpose: str, token: str) -> tuple[int, int, int]:
+    """Row, version and paper (0: none) that a link was signed for; `BadLink` for one that is forged or too old."""
+    max_age = LIFETIMES.get(purpose)
     try:
         if purpose in PAPER_PURPOSES:
-            subscription_id, version, paper_id = read_paper_token(
-                rt.secret, purpose, token[:500], max_age=max_age, old=rt.old_secrets
-            )
-        else:
-            subscription_id, version = read_token(rt.secret, purpose, token[:500], max_age=max_age, old=rt.old_secrets)
-        subscription, subscriber = subscribers.get_subscription(session, subscription_id)
-    except NotFound as error:
-        raise BadLink("this link is not valid any more; what it was for is gone") from error
+            return read_paper_token(rt.secret, purpose, token[:500], max_age=max_age, old=rt.old_secrets)
+        return *read_token(rt.secret, purpose, token[:500], max_age=max_age, old=rt.old_secrets), 0
     except InvalidInput as error:
         raise BadLink(str(error)) from error
+
+
+def check_version(subscriber: Subscriber, version: int) -> None:
+    """`BadLink` for a link of before its reader made all void."""
     if version != subscriber.token_version:
         raise BadLink("this link is not valid any more; use the one in the newest mail")
+
+
+def bearer(rt: Runtime, session: Session, purpose: str, token: str, *, running: bool = False) -> Bearer:
+    """Whom a token stands for; `BadLink` when it cannot be used; with `running` a subscription that ended is none."""
+    subscription_id, version, paper_id = signed(rt, purpose, token)
+    try:
+        subscription, subscriber = subscribers.get_subscription(session, subscription_id)
+    except NotFound as error:
+        raise BadLink(GONE) from error
+    check_version(subscriber, version)
     if running and subscription.state not in {"active", "paused"}:
         raise BadLink("this subscription has ended; subscribe again")
     return Bearer(subscription, subscriber, paper_id)

@@ -20,14 +20,13 @@ from services.domain.links import LINK_KINDS
 from services.domain.organizations import organizations_of
 from services.domain.papers import PaperFacts
 from services.domain.text import clean, safe_url
-from services.domain.tokens import read_token
 from services.pipeline import views
 from services.storage import archive, editions, events, reports, repos, search, subscribers
 from services.storage.facets import facets
 from workers.web import charts
 from workers.web.cards import byline, card
 from workers.web.kit import Web, WebKit, paper_path, parse_day
-from workers.web.links import BadLink
+from workers.web.links import GONE, BadLink, check_version, signed
 from workers.web.listing import ORDERS, RELEVANCE, Found, find
 from workers.web.security import client_of
 from workers.web.spans import SPANS, Span, beside, span_of
@@ -62,7 +61,8 @@ def day_page(
         wait = web.searches.take(client_of(request))
         if wait:
             return _slow_down(web, request, wait)
-    number = int(page) if page.isdecimal() and 0 < len(page) < 5 else 1
+    number = max(1, int(page)) if page.isdecimal() and len(page) < 5 else 1
+    first = (number - 1) * PER_PAGE
     asked_span, sort = span if span in SPANS else "", sort if sort in (*ORDERS, RELEVANCE) else ""
     with web.rt.reading() as session:
         newest = reports.newest_day(session)
@@ -71,18 +71,16 @@ def day_page(
             wanted = span_of(asked_span, on or newest)
         status, problem, found = 200, "", Found()
         try:
-            found = find(
-                web.rt, session, span=wanted, q=q, sort=sort, start=(max(1, number) - 1) * PER_PAGE, limit=PER_PAGE
-            )
+            found = find(web.rt, session, span=wanted, q=q, sort=sort, start=first, limit=PER_PAGE)
         except InvalidInput as error:
             status, problem = 400, str(error)
         counted = facets(session, found.ids) if found.ids and (q or wanted) else None
         frame = _frame(web, session, wanted, newest, plain=not q)
     pages = max(1, -(-found.within // PER_PAGE))
-    first, now = (max(1, number) - 1) * PER_PAGE + 1, web.rt.now()
+    now = web.rt.now()
     cards = [
         card(paper, number=n, now=now, why=found.why(paper), wide=n == 1 and not q)
-        for n, paper in enumerate(found.papers, first)
+        for n, paper in enumerate(found.papers, first + 1)
     ]
     orders = ORDERS if wanted is not None or not q else (("newest", RELEVANCE, *ORDERS[:1], *ORDERS[2:]))
     asked = {"span": asked_span, "day": day, "q": q, "sort": sort if sort != orders[0] else ""}
@@ -94,7 +92,7 @@ def day_page(
     return web.page(
         request, "day.html", status=status, span=wanted, spans=SPANS, q=q, sort=sort or orders[0], orders=orders,
         cards=cards, found=found, facets=counted, narrow=partial(_narrow, q), problem=problem, here=here,
-        number=max(1, number), pages=pages, asked=asked, turn=_turn, quoted=_quoted, **frame,
+        number=number, pages=pages, asked=asked, turn=_turn, quoted=_quoted, **frame,
     )  # fmt: skip
 
 
@@ -207,10 +205,7 @@ def _links(paper: PaperFacts) -> list[tuple[str, list[tuple[str, str, str]]]]:
 @router.get("/edition/{token}")
 def shared_edition(request: Request, web: WebKit, token: str) -> Response:
     """An edition for whoever has the link that its message carries."""
-    try:
-        number, version = read_token(web.rt.secret, "edition", token[:500], old=web.rt.old_secrets)
-    except InvalidInput as error:
-        raise BadLink(str(error)) from error
+    number, version, _ = signed(web.rt, "edition", token)
     return _edition_page(request, web, number, version)
 
 
@@ -231,13 +226,13 @@ def _edition_page(request: Request, web: Web, number: int, version: int | None =
                 raise NotFound("its reader's data was wiped")
         except NotFound as error:
             if version is not None:
-                raise BadLink("this link is not valid any more; what it was for is gone") from error
+                raise BadLink(GONE) from error
             return web.problem(
                 request, 404, "No such edition",
                 "It may have been composed by another installation. Start from the days.",
             )  # fmt: skip
-        if version not in (None, subscriber.token_version):
-            raise BadLink("this link is not valid any more; use the one in the newest mail")
+        if version is not None:
+            check_version(subscriber, version)
         items = editions.items(session, edition.id or 0)
         papers = {p.id: p for p in archive.load(session, [item.paper_id for item in items], now=rt.now())}
     cards = [
