@@ -143,6 +143,24 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def new_runtime(home: Path, migrated: Path, /, *, replay: Replay | None = None, **settings: Any) -> Runtime:
+    """A runtime with open gates and leave to call the loopback, without `database_url` on a copy of `migrated`."""
+    home.mkdir(exist_ok=True)
+    values: dict[str, Any] = {
+        "home": home, "gate_scale": 0, "retry_first_s": 0.1, "allowed_private_hosts": "127.0.0.1",
+        "secret_key": "a key for tests only", "public_url": "https://papers.example",
+        "mail_from": "Broadsheet <broadsheet@papers.example>",
+    }  # fmt: skip
+    if replay is not None:
+        values |= {k.lower(): v for k, v in replay.urls().items() if k != "BLOG_FEED_URL"}
+    values |= settings
+    if not values.get("database_url") and not (home / "broadsheet.db").exists():
+        shutil.copy(migrated, home / "broadsheet.db")
+    rt = Runtime.from_settings(Settings(_env_file=None, **values))
+    rt.worker = "test"
+    return rt
+
+
 @pytest.fixture
 def make_runtime(home: Path, clock: Clock, migrated_sqlite: Path) -> Iterator[MakeRuntime]:
     """Make runtimes on the test's clock: `make_runtime(replay=…, **settings)`.
@@ -153,19 +171,7 @@ def make_runtime(home: Path, clock: Clock, migrated_sqlite: Path) -> Iterator[Ma
     with ExitStack() as stack:
 
         def make(*, replay: Replay | None = None, real_time: bool = False, **settings: Any) -> Runtime:
-            home.mkdir(exist_ok=True)
-            values: dict[str, Any] = {
-                "home": home, "gate_scale": 0, "retry_first_s": 0.1, "allowed_private_hosts": "127.0.0.1",
-                "secret_key": "a key for tests only", "public_url": "https://papers.example",
-                "mail_from": "Broadsheet <broadsheet@papers.example>",
-            }  # fmt: skip
-            if replay is not None:
-                values |= {k.lower(): v for k, v in replay.urls().items() if k != "BLOG_FEED_URL"}
-            values |= settings
-            if not values.get("database_url") and not (home / "broadsheet.db").exists():
-                shutil.copy(migrated_sqlite, home / "broadsheet.db")
-            rt = Runtime.from_settings(Settings(_env_file=None, **values))
-            rt.worker = "test"
+            rt = new_runtime(home, migrated_sqlite, replay=replay, **settings)
             if not real_time:
                 rt.clock, rt.sleep = clock.now, clock.sleep
             stack.callback(rt.close)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import inspect, select
+from sqlalchemy import event, inspect, select
 from sqlmodel import Session, SQLModel
 
 from services.domain.identifiers import Identifier
@@ -123,3 +124,19 @@ def all_rows(rt: Runtime, model: type[SQLModel], **equal: Any) -> list[Any]:
         found = rows(session, model, **equal)
         session.expunge_all()
         return found
+
+
+@contextmanager
+def asked_of(rt: Runtime, begins: str = "") -> Iterator[list[tuple[str, Any]]]:
+    """The statements that begin so, with what was bound to them."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, ____: bool) -> None:
+        if statement.startswith(begins):
+            asked.append((statement, parameters))
+
+    event.listen(rt.engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(rt.engine, "before_cursor_execute", note)

@@ -56,11 +56,7 @@ def run_hinted(job_id: int) -> str:
 
     Retry, timing and log context live in `pipeline.drain`; a task only names its stage.
     """
-    rt = runtime()
-    claim = drain.claim_next(rt, job_id=job_id)
-    if claim is None:
-        return "nothing to do"
-    return drain.run_job(rt, claim)
+    return drain.run_next(runtime(), job_id=job_id) or "nothing to do"
 
 
 def make_app(settings: Settings) -> Celery[StageTask]:

@@ -112,10 +112,8 @@ def poller(rt: Runtime, *, stages: Sequence[str] = STAGES) -> Loop:
 
     def step() -> None:
         while not loop.stopping.is_set():
-            claim = drain.claim_next(rt, stages=stages, overdue_since=rt.now() - grace)
-            if claim is None:
+            if drain.run_next(rt, stages=stages, overdue_since=rt.now() - grace) is None:
                 return
-            drain.run_job(rt, claim)
 
     loop = Loop("poller", step, rt.settings.poll_s)
     return loop

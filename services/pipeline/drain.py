@@ -95,6 +95,18 @@ def claim_next(
     return claim
 
 
+def run_next(
+    rt: Runtime,
+    *,
+    job_id: int | None = None,
+    stages: Sequence[str] | None = None,
+    overdue_since: datetime | None = None,
+) -> str | None:
+    """Claim a job as `claim_next` does, and run it; how it ended, or `None` when there is none."""
+    claim = claim_next(rt, job_id=job_id, stages=stages, overdue_since=overdue_since)
+    return run_job(rt, claim) if claim is not None else None
+
+
 def run_job(rt: Runtime, claim: Claim) -> str:
     """Run one claimed job and account for it; returns done, retry, waited, dead or lost."""
     handler = HANDLERS[claim.kind]

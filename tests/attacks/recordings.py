@@ -66,7 +66,7 @@ def server() -> Iterator[tuple[str, list[bytes]]]:
             """Nothing is said."""
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
+    threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{running.server_port}", bodies
     finally:

@@ -4,13 +4,9 @@ made of.
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import event
-
-from config.settings import Settings
 from services.domain.jobs import NewJob
 from services.domain.links import LinkData
 from services.domain.papers import AuthorData, PaperData
@@ -20,6 +16,7 @@ from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
 from services.storage import feeds, jobs, repos, service
 from services.storage.tables import Rejection, Subscription
+from tests.conftest import new_runtime
 from tests.factories import DAY, FeedSpec, add_feed, entry, store
 from tests.fakes import Clock
 from tests.integration.web_site import PASSWORD
@@ -29,21 +26,7 @@ CALM = "calm words"
 
 def runtime(home: Path, migrated: Path) -> Runtime:
     """A runtime on a standing clock, with an outbox and no network."""
-    home.mkdir(exist_ok=True)
-    shutil.copy(migrated, home / "broadsheet.db")
-    settings = Settings(
-        _env_file=None,
-        home=home,
-        gate_scale=0,
-        secret_key="a key for tests only",
-        public_url="https://papers.example",
-        mail_from="Broadsheet <broadsheet@papers.example>",
-        admin_password=PASSWORD,
-    )
-    rt = Runtime.from_settings(settings)
-    # No power cut is waited for here, and no disk.
-    event.listen(rt.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-    rt.worker = "test"
+    rt = new_runtime(home, migrated, admin_password=PASSWORD, allowed_private_hosts="")
     clock = Clock()
     rt.clock, rt.sleep = clock.now, clock.sleep
     return rt

@@ -7,42 +7,24 @@ import asyncio
 import io
 import re
 import zipfile
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from services.channels.outbox_folder import file_name
 from services.domain.jobs import NewJob
 from services.domain.users import Actor
-from services.pipeline import accounts, operate
+from services.pipeline import accounts, drain, operate
 from services.pipeline.bundle import bundle_name, make_bundle
 from services.pipeline.subscribe import subscribe
-from services.runtime import Runtime
 from services.storage.tables import Job, User
 from tests.attacks.strings import STRINGS
-from tests.factories import all_rows, dump
+from tests.factories import all_rows, asked_of, dump
 from tests.integration.web_site import OTHERS, Site, declared, hidden, routes
 from workers.web import readers, security
 
 ME = Actor(name="boss", role="admin", origin="command")
-
-
-@contextmanager
-def statements(rt: Runtime) -> Iterator[list[str]]:
-    """What the database is asked meanwhile."""
-    asked: list[str] = []
-
-    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        asked.append(statement)
-
-    event.listen(rt.engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(rt.engine, "before_cursor_execute", note)
 
 
 # -- who is here -----------------------------------------------------------------------------------------------
@@ -55,11 +37,11 @@ def test_subscribing_does_not_tell_who_is_subscribed(stranger: Site, monkeypatch
     operate.suppress(rt, ME, "struck@example.org")
     later: list[int] = []
     monkeypatch.setattr(readers, "LEAST_FORM_AGE_S", 0.0)
-    monkeypatch.setattr(readers, "carry_on", lambda _, job_id: later.append(job_id))
+    monkeypatch.setattr(drain, "run_next", lambda _, *, job_id: later.append(job_id))
     csrf = hidden(stranger.get("/subscribe").text, "csrf")
     told = set()
     for name in ("known", "fresh", "struck"):
-        with statements(rt) as asked:
+        with asked_of(rt) as asked:
             answer = stranger.post("/subscribe", {"email": f"{name}@example.org", "csrf": csrf})
         told.add((answer.status_code, answer.text.replace(name, "somebody"), len(asked)))
     assert len(told) == 1, "the same answer, after the same work"
@@ -85,12 +67,12 @@ def test_a_login_does_not_tell_who_has_an_account(
         return real(kept, word)
 
     monkeypatch.setattr(accounts, "_verify", verify)
-    with statements(shared.rt) as asked:
+    with asked_of(shared.rt) as asked:
         answer = stranger.post("/admin/login", {"user": name, "password": "a guess"}, csrf_from="/admin/login")
     assert answer.status_code == 401
     assert "not the right name and password" in answer.text
     assert len(verified) == 1, "the slow part is done once, whoever it is"
-    looked = [one for one in asked if "WHERE users.name" in one]
+    looked = [one for one, _ in asked if "WHERE users.name" in one]
     assert len(looked) == (0 if name == "admin" else 1)
     assert set(answer.headers) == {
         "content-length",
@@ -105,7 +87,7 @@ def test_a_login_does_not_tell_who_has_an_account(
 def test_links_tell_nothing_of_whom_they_are_not_for(path: str, stranger: Site) -> None:
     told = set()
     for token in ("WzEsMV0.aaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbb", "WzksOV0.aaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbb"):
-        with statements(stranger.rt) as asked:
+        with asked_of(stranger.rt) as asked:
             answer = stranger.get(f"/{path}/{token}")
         told.add((answer.status_code, answer.text.replace(token, ""), len(asked)))
     assert len(told) == 1

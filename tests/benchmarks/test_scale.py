@@ -76,7 +76,7 @@ def test_peers_take_in_the_same_papers(tmp_path: Path) -> None:
     assert peers._most_mb("self") > 10
 
 
-def test_a_backfill_says_how_it_went_as_it_grew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backfill_says_how_it_went_as_it_grew() -> None:
     options = Options(quick=True, papers=4)
     through, memory = bench_backfill.grown(options)
     assert "4 papers" in through.name

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from config.settings import Settings
 from services.domain.jobs import NewJob
 from services.domain.tokens import PAPER_PURPOSES, PURPOSES, make_paper_token, make_token
 from services.pipeline import drain, schedule
@@ -22,6 +21,7 @@ from services.pipeline.subscribe import subscribe, sync_catalogue
 from services.runtime import Runtime
 from services.storage import jobs
 from services.storage.tables import Delivery, Job
+from tests.conftest import new_runtime
 from tests.factories import all_rows
 from tests.integration.web_site import routes
 from workers.demo.catalogue import demo_feeds_toml
@@ -123,16 +123,12 @@ def place(browser: Browser, tmp_path_factory: pytest.TempPathFactory, migrated_s
     """The demo's papers, fetched for real from the replay, served on a free port; an edition was sent, one of its
     deliveries failed, and a run was given up."""
     home = tmp_path_factory.mktemp("site")
-    shutil.copy(migrated_sqlite, home / "broadsheet.db")
     with Replay(first_call_faults=False) as replay, ExitStack() as stack:
         (home / "feeds.toml").write_text(demo_feeds_toml(replay.base_url), encoding="utf-8")
-        values: dict[str, Any] = {
-            "home": home, "gate_scale": 0, "retry_first_s": 0.1, "allowed_private_hosts": "127.0.0.1",
-            "secret_key": "a key for tests only", "admin_password": PASSWORD, "github_token": "token",
-            "mail_from": "b@papers.example",
-            **{name.lower(): url for name, url in replay.urls().items() if name != "BLOG_FEED_URL"},
-        }  # fmt: skip
-        rt = Runtime.from_settings(Settings(_env_file=None, **values))
+        rt = new_runtime(
+            home, migrated_sqlite, replay=replay, admin_password=PASSWORD, github_token="token",
+            mail_from="b@papers.example",
+        )  # fmt: skip
         stack.callback(rt.close)
         with rt.writing() as session:
             sync_catalogue(rt, session, rt.catalogue())

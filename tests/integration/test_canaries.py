@@ -85,7 +85,7 @@ def echo() -> Iterator[Echo]:
             """Nothing is said."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield Echo(f"http://127.0.0.1:{server.server_port}", asked)
     server.shutdown()
     server.server_close()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from services.pipeline import drain
 from services.runtime import Runtime
 from services.storage import reports
 from services.storage.tables import Job
 from tests.conftest import MakeRuntime
-from tests.factories import all_rows
+from tests.factories import all_rows, asked_of
 
 DONE, WAITING = 10_000, 1_000
 
@@ -40,22 +38,6 @@ def full(make_runtime: MakeRuntime, database_url: str) -> Runtime:
             session.execute(text(FILL.replace(":at", f"'{at}'") + columns + ") rows"))
         session.execute(text("ANALYZE"))
     return rt
-
-
-@contextmanager
-def asked_of(rt: Runtime, begins: str) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that begin so, with what was bound to them."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, ____: bool) -> None:
-        if statement.startswith(begins):
-            asked.append((statement, parameters))
-
-    event.listen(rt.engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(rt.engine, "before_cursor_execute", note)
 
 
 def claim_statement(rt: Runtime, **choice: Any) -> tuple[str, Any]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from tests.benchmarks.bench_pages import addresses, open_site
 from tests.benchmarks.large_archive import build
+from tests.factories import asked_of
 from tests.integration.web_site import Site
 
 PAPERS = 1_200
@@ -44,23 +44,15 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def scans(site: Site, path: str) -> set[str]:
     """The large tables that a page reads from end to end, each with the statement that does."""
-    asked: dict[str, object] = {}
-
-    def note(_: object, __: object, statement: str, parameters: object, ___: object, ____: bool) -> None:
-        asked.setdefault(statement, parameters)
-
-    event.listen(site.rt.engine, "before_cursor_execute", note)
-    try:
+    with asked_of(site.rt) as asked:
         answer = site.get(path)
-    finally:
-        event.remove(site.rt.engine, "before_cursor_execute", note)
     assert answer.status_code < 500, f"{path}: {answer.status_code}"
     found = set()
     with site.rt.reading() as session:
-        for statement, parameters in asked.items():
+        for statement, parameters in dict(asked).items():
             if not statement.lstrip().startswith(("SELECT", "WITH")):
                 continue
-            rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()  # type: ignore[arg-type]
+            rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             words = " ".join(statement.split())
             if any(re.match(allowed, words) for allowed in ALLOWED):
                 continue

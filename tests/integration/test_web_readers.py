@@ -235,7 +235,7 @@ def test_a_mail_that_was_refused_may_be_asked_for_again(make_runtime: MakeRuntim
 
 
 def test_a_wish_is_kept_before_it_is_answered(site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "carry_on", lambda *_: None)  # the process ends with the answer
+    monkeypatch.setattr(drain, "run_next", lambda *_, **__: None)  # the process ends with the answer
     ask(site)
     assert mails(home) == []
     assert worked(site.rt) == {"done": 1}
@@ -267,7 +267,7 @@ def test_a_crash_between_the_row_and_its_mail_costs_neither(
             raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(readers, "carry_on", lambda *_: None)
+        patch.setattr(drain, "run_next", lambda *_, **__: None)
         ask(site)
         patch.setattr(site.rt, "checkpoint", crash)
         with pytest.raises(Crash):

@@ -110,17 +110,10 @@ def ask(
         kept = {"query": wish.query, "cadence": wish.cadence, "at": wish.at, "timezone": wish.timezone,
                 "budget": int(wish.budget), "news_alone": wish.news_alone}  # fmt: skip
         for hint in web.rt.add_jobs([opt_in_job(web.rt, address.target, kept)]):
-            tasks.add_task(carry_on, web.rt, hint.job_id)
+            tasks.add_task(drain.run_next, web.rt, job_id=hint.job_id)  # what a worker may have begun already
     answer = web.page(request, "asked.html", private=True, email=address.target, hours=CONFIRM_HOURS)
     answer.background = tasks  # the answer takes as long for an address that is known as for one that is not
     return answer
-
-
-def carry_on(rt: Runtime, job_id: int) -> None:
-    """After the answer: what a worker may have begun already."""
-    claim = drain.claim_next(rt, job_id=job_id)
-    if claim is not None:
-        drain.run_job(rt, claim)
 
 
 # -- confirming ------------------------------------------------------------------------------------------------
