@@ -338,7 +338,7 @@ class Settings(BaseSettings):
     @field_validator("login_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
-        for part in filter(None, (one.strip() for one in value.split(","))):
+        for part in _parts(value):
             try:
                 ip_network(part, strict=False)
             except ValueError:
@@ -357,7 +357,7 @@ class Settings(BaseSettings):
     @field_validator("oidc_roles")
     @classmethod
     def _roles_of_claims(cls, value: str) -> str:
-        for entry in filter(None, (one.strip() for one in value.split(","))):
+        for entry in _parts(value):
             if not re.fullmatch(r"[^=]+=(viewer|operator|admin)", entry):
                 raise ValueError(f"{entry!r} gives no role; write it as value=viewer, =operator or =admin")
         return value
@@ -405,13 +405,13 @@ class Settings(BaseSettings):
     def dkim_keys(self) -> str:
         """The private keys that sign, one PEM after the other; raises `OSError` for a file that cannot be read."""
         given = self.dkim_key.get_secret_value()
-        files = [Path(name.strip()).expanduser() for name in self.dkim_key_file.split(",") if name.strip()]
+        files = [Path(name).expanduser() for name in _parts(self.dkim_key_file)]
         return "\n".join([*([given] if given else []), *(path.read_text("ascii", "replace") for path in files)])
 
     @field_validator("code_hosts")
     @classmethod
     def _hosts_of_code(cls, value: str) -> str:
-        for entry in filter(None, (one.strip() for one in value.split(","))):
+        for entry in _parts(value):
             if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+=(gitlab|forgejo)", entry.lower()):
                 raise ValueError(f"{entry!r} is no host of code; write it as git.example.org=gitlab or =forgejo")
         return value.lower()
@@ -419,19 +419,19 @@ class Settings(BaseSettings):
     @property
     def role_of_claim(self) -> dict[str, str]:
         """The values of `oidc_roles`, each with its role."""
-        entries = (one.strip().rpartition("=") for one in self.oidc_roles.split(","))
-        return {value.strip(): role for value, _, role in entries if value}
+        entries = (one.rpartition("=") for one in _parts(self.oidc_roles))
+        return {value.strip(): role for value, _, role in entries}
 
     @property
     def software_of_host(self) -> dict[str, str]:
         """The hosts of `code_hosts`, each with `gitlab` or `forgejo`."""
-        entries = (one.strip().partition("=") for one in self.code_hosts.split(","))
-        return {host: software for host, _, software in entries if host}
+        entries = (one.partition("=") for one in _parts(self.code_hosts))
+        return {host: software for host, _, software in entries}
 
     @field_validator("code_host_tokens")
     @classmethod
     def _tokens_of_hosts(cls, value: SecretStr) -> SecretStr:
-        for number, entry in enumerate(filter(None, map(str.strip, value.get_secret_value().split(","))), 1):
+        for number, entry in enumerate(_parts(value.get_secret_value()), 1):
             if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+=[!-~]+", entry):
                 raise ValueError(f"entry {number} is no host with its token; write it as gitlab.com=glpat-…")
         return value
@@ -439,13 +439,13 @@ class Settings(BaseSettings):
     @property
     def token_of_host(self) -> dict[str, str]:
         """The hosts of `code_host_tokens`, each with its token."""
-        entries = (one.strip().partition("=") for one in self.code_host_tokens.get_secret_value().split(","))
-        return {host.lower(): token for host, _, token in entries if host}
+        entries = (one.partition("=") for one in _parts(self.code_host_tokens.get_secret_value()))
+        return {host.lower(): token for host, _, token in entries}
 
     @property
     def private_hosts(self) -> frozenset[str]:
         """The SSRF guard's exceptions."""
-        return frozenset(h.strip().lower() for h in self.allowed_private_hosts.split(",") if h.strip())
+        return frozenset(map(str.lower, _parts(self.allowed_private_hosts)))
 
     @property
     def much_asked_hosts(self) -> frozenset[str]:
@@ -482,14 +482,18 @@ class Settings(BaseSettings):
     @property
     def old_keys(self) -> tuple[str, ...]:
         """The secret keys of before."""
-        keys = (one.strip() for one in self.old_secret_keys.get_secret_value().split(","))
-        return tuple(key for key in keys if key)
+        return tuple(_parts(self.old_secret_keys.get_secret_value()))
 
     def signing_key(self) -> str:
         """The secret key; made once, readable by the owner only, when none is set."""
         if self.secret_key.get_secret_value():
             return self.secret_key.get_secret_value()
         return _kept_secret(self.home / "secret_key")
+
+
+def _parts(text: str) -> list[str]:
+    """The entries of a comma-separated setting."""
+    return [part for one in text.split(",") if (part := one.strip())]
 
 
 def _kept_secret(path: Path) -> str:

@@ -8,7 +8,7 @@ papers have code, how far away a mail server is) is an assumption, and a field o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,12 +140,12 @@ class Plan:
     @property
     def worker_cores(self) -> float:
         """At the busiest, all stages but the database together."""
-        return sum(stage.cores for stage in self.stages if stage.name not in {"database", "backfill"})
+        return _cores(self.stages, database=False)
 
     @property
     def database_cores(self) -> float:
         """Of the database's machine."""
-        return sum(stage.cores for stage in self.stages if stage.name == "database")
+        return _cores(self.stages, database=True)
 
     @property
     def first(self) -> Limit:
@@ -171,6 +171,11 @@ class Plan:
         }  # fmt: skip
 
 
+def _cores(stages: Iterable[Stage], *, database: bool) -> float:
+    """At the busiest: of the database's machine, or of all else but a backfill."""
+    return sum(s.cores for s in stages if s.name != "backfill" and (s.name == "database") == database)
+
+
 def plan(load: Load, figures: Figures) -> Plan:
     """What `load` needs, by what was measured."""
     mails_s = load.mails_a_day / (load.mail_hours * HOUR_S)
@@ -179,7 +184,7 @@ def plan(load: Load, figures: Figures) -> Plan:
     senders = mails_s * (
         figures.mail_s + figures.edition_s + figures.commits_a_mail * figures.sync_s + 5 * load.mail_round_trip_s
     )
-    held = sum(stage.cores for stage in stages if stage.name not in {"database", "backfill"})
+    held = _cores(stages, database=False)
     memory = {
         "workers": round(max(1, math.ceil(held)) * figures.worker_mb),
         "web": round(figures.worker_mb),
@@ -247,8 +252,7 @@ def _disk(load: Load, figures: Figures) -> dict[str, float]:
 def _limits(load: Load, figures: Figures, stages: tuple[Stage, ...], mails_s: float) -> list[Limit]:
     points = readings_a_day(load) / GITHUB_BATCH * figures.requests_per_fifty * GITHUB_COST / 24
     looks = load.new_a_day * HF_A_PAPER / 24
-    workers = sum(stage.cores for stage in stages if stage.name not in {"database", "backfill"})
-    database = sum(stage.cores for stage in stages if stage.name == "database")
+    workers, database = (_cores(stages, database=of) for of in (False, True))
     commits = mails_s * figures.commits_a_mail + load.feeds * load.polls_a_day / DAY_S * figures.commits_a_poll
     return [
         Limit(

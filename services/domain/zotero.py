@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from services.domain.cite import csl, split_name
+from services.domain.cite import csl
 from services.domain.errors import InvalidInput
 from services.domain.papers import PaperFacts
-from services.domain.text import clean, latex_to_text
 
 ALPHABET = "23456789ABCDEFGHIJKLMNPQRSTUVWXYZ"
 """Of which Zotero makes keys of eight: nothing that is easily read as something else."""
@@ -27,7 +27,7 @@ def item_of(paper: PaperFacts, *, collection: str = "") -> dict[str, Any]:
     published = bool(known.get("container-title"))
     item: dict[str, Any] = {
         "key": key_of(paper), "version": 0, "itemType": "journalArticle" if published else "preprint",
-        "title": known["title"], "creators": [_creator(author.name) for author in paper.authors[:MOST_CREATORS]],
+        "title": known["title"], "creators": [_creator(name) for name in known.get("author", ())[:MOST_CREATORS]],
         "abstractNote": known.get("abstract", ""), "url": known.get("URL", ""), "DOI": known.get("DOI", ""),
         "date": "-".join(f"{part:02d}" for part in known["issued"]["date-parts"][0]) if "issued" in known else "",
         "tags": [{"tag": category, "type": 1} for category in paper.categories],
@@ -69,7 +69,7 @@ def collection_of(text: str) -> str:
     return found
 
 
-def _creator(name: str) -> dict[str, str]:
-    family, given = split_name(clean(latex_to_text(name[:300]), limit=300))
-    who = {"firstName": given, "lastName": family} if given else {"name": family}
+def _creator(name: Mapping[str, str]) -> dict[str, str]:
+    """A name as CSL has it, as Zotero wants it."""
+    who = {"firstName": name["given"], "lastName": name["family"]} if "given" in name else {"name": name["literal"]}
     return {"creatorType": "author", **who}

@@ -159,13 +159,6 @@ def recent_fetches(session: Session, feed_id: int, *, limit: int = 40) -> list[F
     return list(session.exec(select(Fetch).where(Fetch.feed_id == feed_id).order_by(col(Fetch.id).desc()).limit(limit)))
 
 
-def fetches_since(session: Session, feed_id: int, since: datetime) -> list[Fetch]:
-    """The feed's ledger rows of a span, oldest first."""
-    return list(
-        session.exec(select(Fetch).where(Fetch.feed_id == feed_id, Fetch.fetched_at >= since).order_by(col(Fetch.id)))
-    )
-
-
 def recent_rejections(session: Session, feed_id: int, *, limit: int = 50) -> list[tuple[Rejection, Fetch]]:
     """Entries of the feed that could not be used, newest first, with the fetch that brought them."""
     return [
