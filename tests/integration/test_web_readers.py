@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from services.domain.messages import Message
 from services.domain.tokens import make_token
 from services.pipeline import drain
 from services.pipeline.subscribe import subscribe
@@ -202,6 +204,12 @@ def by_script(make_runtime: MakeRuntime, *script: str) -> tuple[Site, ScriptedCh
     return Site(rt), channel
 
 
+def without_tokens(message: Message) -> Message:
+    """The message without what its link is signed with: each try signs anew, so that its hours count from then."""
+    text, html = (re.sub(r"/confirm/[\w.-]+", "/confirm/TOKEN", part or "") for part in (message.text, message.html))
+    return replace(message, text=text, html=html)
+
+
 def worked(rt: Runtime) -> dict[str, int]:
     """What a worker does of what is due."""
     return drain.run_until_idle(rt, stages=["notify"], ticking=False)
@@ -217,8 +225,8 @@ def test_a_mail_that_could_not_leave_is_tried_again_by_itself(
     assert len(channel.seen) == 1  # the second is the same wish: one mail a day
     clock.advance(minutes=10)
     worked(site.rt)
-    assert len({message.message_id for message in channel.seen}) == 1
-    assert channel.seen[0] == channel.seen[1]
+    first, again = (without_tokens(message) for message in channel.seen)
+    assert first == again
     clock.advance(minutes=10)
     assert worked(site.rt) == {}
     assert len(channel.seen) == 2
