@@ -832,12 +832,11 @@ def test_hang_makes_answers_late_until_healed(replay: Replay, client: httpx.Clie
     started = time.monotonic()
     assert client.get("/hf/api/daily_papers").status_code == 200
     assert time.monotonic() - started >= 0.3
+    replay.hang("/hf", 60)
     with pytest.raises(httpx.ReadTimeout):
         client.get("/hf/api/daily_papers", timeout=0.05)
     replay.is_up("/hf")
-    started = time.monotonic()
-    client.get("/hf/api/daily_papers")
-    assert time.monotonic() - started < 0.3
+    assert client.get("/hf/api/daily_papers", timeout=30).status_code == 200
 
 
 def test_a_truncated_answer_breaks_off_and_the_next_is_whole(replay: Replay, client: httpx.Client) -> None:
