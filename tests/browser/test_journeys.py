@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+from email.message import EmailMessage
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,17 +16,24 @@ from services.storage import subscribers
 from services.storage.tables import Feedback
 from tests.browser.conftest import Place, Window, send_edition
 from tests.factories import all_rows
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 
 
-def _mail(place: Place, to: str) -> str:
-    """The plain text of the newest mail to somebody."""
+def _mails(place: Place, to: str) -> list[EmailMessage]:
+    """What was sent to somebody, oldest first."""
     messages = [
         email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         for path in sorted(place.rt.settings.outbox.glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
     ]
-    newest = [message for message in messages if to in str(message["to"])][-1]
+    return [message for message in messages if to in str(message["to"])]
+
+
+def _mail(place: Place, to: str) -> str:
+    """The plain text of the newest mail to somebody; a page may have been answered before its mail left."""
+    wait_until(lambda: bool(_mails(place, to)), within_s=20, what=f"a mail to {to}")
+    newest = _mails(place, to)[-1]
     body = newest.get_body(("plain",))
     assert body is not None
     return str(body.get_content())
