@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, quote, unquote
 
+import msgspec
+
 from services.domain.errors import InvalidInput
-from services.domain.text import clean
+from services.domain.text import clean, strip_invisible
 from services.domain.titles import title_fingerprint
 from services.domain.urls import canonical_url, split_url
 
@@ -36,8 +37,7 @@ SCHEMES = ("arxiv", "doi", "openreview", "pmid", "pmcid", "s2", "url", "title")
 """Every scheme there is, strongest first."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Identifier:
+class Identifier(msgspec.Struct, frozen=True, order=True, gc=False):
     """`scheme:value`; the value is canonical for its scheme, so equal papers have equal strings."""
 
     scheme: str
@@ -47,8 +47,7 @@ class Identifier:
         return f"{self.scheme}:{self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class ArxivId:
+class ArxivId(msgspec.Struct, frozen=True, gc=False):
     """An arXiv id: `base` without version (`2601.01234`, `math/0309136`), `version` from 1 where given."""
 
     base: str
@@ -78,14 +77,21 @@ _ARXIV_PREFIX = re.compile(
     r"(?:oai:arxiv\.org:|(?:arxiv\s+preprint\s+)?arxiv\s*:?\s*|arxiv\s+preprint\s*:?\s*|info:arxiv/)", re.I
 )
 _ARXIV_PATH = re.compile(
-    r"/(?:abs|pdf|html|format|ps|src|e-print|list|papers|overview|forum|doi)/(?P<id>.+?)/?(?:\.pdf|\.html)?/?",
+    r"/(?:abs|pdf|html|format|ps|src|e-print|list|papers|overview|forum|doi|arxiv|ftp(?:/[^/]+)+)/(?P<id>.+?)/?"
+    r"(?:\.pdf|\.html)?/?",
     re.I,
 )
 _ARXIV_HOST = re.compile(
     r"(?:[a-z0-9-]+\.)*arxiv\.org|ar5iv\.org|(?:www\.)?alphaxiv\.org|xxx\.lanl\.gov|(?:www\.)?huggingface\.co"
-    r"|hf\.co",
+    r"|hf\.co|papers\.cool|scirate\.com|(?:www\.)?semanticscholar\.org",
     re.I,
 )
+_ARXIV_ELSEWHERE = re.compile(
+    r"(?:ui\.)?adsabs\.harvard\.edu/abs/\d{4}arXiv(?P<a>\d{4})\.?(?P<b>\d{4,5})[A-Z]?(?:/.*)?"
+    r"|(?:www\.)?dblp\.(?:org|uni-trier\.de)/rec/(?:\w+/)?(?:journals/)?corr/abs-(?P<c>\d{4})-(?P<d>\d{4,5})(?:\..*)?",
+    re.I,
+)
+"""Bibliographies that spell an arXiv id in their own way."""
 _TRAILING = ".,;:!?'\"”’»)]}>。、，；"
 
 
@@ -138,27 +144,30 @@ def _arxiv_from_parts(parts: SplitResult) -> ArxivId | None:
         doi = _ARXIV_DOI.fullmatch(path.strip("/"))
         return _match_arxiv(doi["id"]) if doi else None
     if not _ARXIV_HOST.fullmatch(host):
-        return None
+        spelt = _ARXIV_ELSEWHERE.fullmatch(host + path) if "arxiv" in path.lower() or "/corr/" in path else None
+        return _match_arxiv(f"{spelt['a'] or spelt['c']}.{spelt['b'] or spelt['d']}") if spelt else None
     found = _ARXIV_PATH.fullmatch(path)
     return _match_arxiv(_ARXIV_PREFIX.sub("", found["id"], count=1)) if found else None
 
 
 # --- DOI ---------------------------------------------------------------------------------------------------
 
-_DOI = re.compile(r"10\.\d{4,9}(?:\.\d+)*/[^\s\"<>]+")
+_DOI = re.compile(r"10\.\d{4,9}(?:\.\d+)*/(?:[^\s\"<>]+|\(sici\)[^\s\"]+)")
 _DOI_PREFIX = re.compile(r"(?:info:doi/|doi:?\s*)", re.I)
 _DOI_IN_PATH = re.compile(
-    r"/(?:doi|article|articles|book|chapter|content(?:/biorxiv/early/\d+/\d+/\d+)?)"
+    r"(?:/[\w-]+){0,2}/(?:doi|article|articles|abstract|book|chapter|content(?:/biorxiv/early/\d+/\d+/\d+)?)"
     r"(?:/(?:abs|full|pdf|pdfdirect|epdf|epub|ft_gateway|reader|fullhtml))?/(?P<doi>10\.\d{4,9}/.+)",
     re.I,
 )
 _PREPRINT_SUFFIX = re.compile(
-    r"(?P<doi>10\.(?:1101|64898)/[\d.]+?)(?:v\d+)?(?:\.(?:full|abstract|article).*)?(?:\.pdf)?", re.I
+    r"(?P<doi>10\.(?:1101|64898)/[\d.]+?)(?:v\d+)?(?:\.(?:full|abstract|article|supplementary).*)?(?:\.pdf)?", re.I
 )
 _VERSIONED_PREPRINT = re.compile(r"^(10\.(?:1101|64898)/(?:\d{6}|\d{4}\.\d\d\.\d\d\.\d{6,8}))v\d{1,3}$")
 """Versions of bioRxiv's and medRxiv's preprints have no DOIs of their own."""
 _DOI_AT_END = re.compile(r"(?:/[^/]+){2,10}/(?P<doi>10\.\d{4,9}/[^/]+)\.(?:full|short)", re.I)
 """`projecteuclid.org/journals/…/10.69828/4d4kja.full`, and SPIE's."""
+_OUP_RECORD = re.compile(r"(?<=/)(10\.1093/[^/]+/[^/]+)/\d{5,9}$")
+"""`academic.oup.com/mnras/article/doi/10.1093/mnras/stab123/6123456`: their number of the record comes after."""
 _NATURE = re.compile(r"/articles/(?P<id>[sd]\d{5}-\d{3}-\d{5}-[\da-z]|(?:nature|ncomms|srep)\d+)", re.I)
 _NATURE_PREFIX = "10.1038/"
 
@@ -188,6 +197,10 @@ def _doi_from_parts(parts: SplitResult) -> str | None:
     if host.endswith("nature.com"):
         nature = _NATURE.match(path)
         return _tidy_doi(_NATURE_PREFIX + nature["id"]) if nature else None
+    if host.endswith("plos.org") and parts.query:
+        return _tidy_doi(next((value for name, value in parse_qsl(parts.query) if name == "id"), ""))
+    if host == "academic.oup.com":
+        path = _OUP_RECORD.sub(r"\1", path)
     found = _DOI_IN_PATH.fullmatch(path) or _DOI_AT_END.fullmatch(path)
     return (
         _tidy_doi(re.sub(r"(?:\.pdf|/(?:full|abstract|pdf|html|summary|meta))$", "", found["doi"].rstrip("/")))
@@ -197,7 +210,7 @@ def _doi_from_parts(parts: SplitResult) -> str | None:
 
 
 def _tidy_doi(text: str) -> str | None:
-    doi = text.lower()
+    doi = strip_invisible(text).lower()  # an address may spell a NUL: `%00`
     while doi and doi[-1] in _TRAILING:
         opening = {")": "(", "]": "[", "}": "{", ">": "<"}.get(doi[-1])
         if opening and doi.count(opening) >= doi.count(doi[-1]):
@@ -217,7 +230,7 @@ def _is_doi_host(host: str) -> bool:
 
 _PMID_PATH = re.compile(r"/(?:pubmed/)?(\d{1,9})/?")
 _PMCID_PATH = re.compile(r"/(?:pmc/)?articles/(?:pmc)?(\d{1,9})(?:/.*)?", re.I)
-_EUROPE_PMC_PATH = re.compile(r"/(?:article|abstract)/(med|pmc)/(?:pmc)?(\d{1,9})/?", re.I)
+_EUROPE_PMC_PATH = re.compile(r"/(?:(?:article|abstract)/(med|pmc)/(?:pmc)?|articles/(pmc))(\d{1,9})/?", re.I)
 _OPENREVIEW_ID = re.compile(r"[\w-]{6,40}")
 
 
@@ -287,7 +300,7 @@ def _pubmed(parts: SplitResult) -> Identifier | None:
         found = _EUROPE_PMC_PATH.fullmatch(parts.path)
         if found is None:
             return None
-        return _pmid(found[2]) if found[1].lower() == "med" else _pmcid(found[2])
+        return _pmid(found[3]) if (found[1] or "").lower() == "med" else _pmcid(found[3])
     if host not in ("pubmed.ncbi.nlm.nih.gov", "ncbi.nlm.nih.gov", "pmc.ncbi.nlm.nih.gov"):
         return None
     article = _PMCID_PATH.fullmatch(parts.path)
@@ -314,10 +327,10 @@ def canonical_key(identifiers: Iterable[Identifier]) -> Identifier:
 
     Raises `InvalidInput` when there is none.
     """
-    ranked = sorted(identifiers, key=lambda one: (_strength(one.scheme), one.value))
-    if not ranked:
+    names = list(identifiers)
+    if not names:
         raise InvalidInput("a paper needs at least one identifier")
-    return ranked[0]
+    return names[0] if len(names) == 1 else min(names, key=lambda one: (_strength(one.scheme), one.value))
 
 
 def _strength(scheme: str) -> int:

@@ -47,7 +47,7 @@ def classify(url: str) -> Classified | None:
         return None
     parts = urlsplit(address)
     host = (parts.hostname or "").removeprefix("www.")
-    if not _HOST.fullmatch(host):
+    if not _HOST.fullmatch(host) or _OWN_MACHINE.match(host):
         return None
     segments = [unquote(s) for s in parts.path.split("/") if s]
     rule = _RULES.get(host)
@@ -56,8 +56,8 @@ def classify(url: str) -> Classified | None:
     if host in _DOI_HOSTS:
         return _doi(address)
     kind = _kind_of_host(host)
-    if kind not in _NO_PAPERS and paper_named_by(parts) is not None:
-        return None
+    if kind not in _NO_PAPERS and (named := paper_named_by(parts)) is not None:
+        return _doi(named.value) if named.scheme == "doi" else None
     if kind == "project" and parts.path.lower().endswith(".pdf"):
         kind = "other"  # a poster, proceedings
     if kind:
@@ -75,6 +75,9 @@ def classify(url: str) -> Classified | None:
 
 _HOST = re.compile(r"(?:[^.]+\.)+(?:[a-z]{2,}|xn--[a-z0-9-]+)|\d{1,3}(?:\.\d{1,3}){3}")
 """A name under a top-level domain, which has no digits (`github.c10pom` is a slip), or an IPv4 address."""
+
+
+_OWN_MACHINE = re.compile(r"(?:127|10|192\.168|172\.(?:1[6-9]|2\d|3[01])|0)(?:\.\d+){2,3}$")
 
 
 @lru_cache(maxsize=4_096)
@@ -137,9 +140,12 @@ _PLACEHOLDER = re.compile(
 """What authors write where the address is to come: `github.com/xxxx`, `github.com/anonymous`."""
 
 
+_NOBODY = re.compile(r"x{3,}|anonymi[sz]ed|your[-_]?(?:user)?[-_]?(?:name|org)", re.I)
+
+
 def _owner_and_name(host: str, owner: str, segment: str) -> Classified | None:
     name = _repo_name(segment)
-    if not _OWNER.fullmatch(owner) or _PLACEHOLDER.fullmatch(name or owner):
+    if not _OWNER.fullmatch(owner) or _PLACEHOLDER.fullmatch(name or owner) or _NOBODY.fullmatch(owner):
         return None
     if not name or not _NAME.fullmatch(name):
         if owner.endswith("-"):  # the first half of a broken address
@@ -172,7 +178,11 @@ def _sourcehut(_host: str, segments: list[str], parts: SplitResult) -> Classifie
 _FORGEJO_HOST = re.compile(r"(?:forgejo|gitea|codeberg)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _GITHUB_OF_ONES_OWN = re.compile(r"github\.(?:[a-z0-9-]+\.)+[a-z]{2,}")
 """`github.cs.example.edu`: GitHub Enterprise of a university or company."""
-_GITLAB_HOST = re.compile(r"gitlab\.com|(?:git|gitlab)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*")
+_GITLAB_HOST = re.compile(
+    r"(?!git\.(?:io|new)$)(?:gitlab\.com|(?:git|[a-z0-9-]*gitlab[a-z0-9-]*)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*"
+    r"|[a-z]{2,5}git(?:\.[a-z0-9-]+){2,}|framagit\.org|salsa\.debian\.org|invent\.kde\.org|code\.europa\.eu)"
+)
+"""`git.io` and `git.new` only shorten addresses."""
 _INSIDE_A_PROJECT = re.compile(r"-|tree|blob|raw|issues|merge_requests|wikis|commits?|tags|releases")
 _INSIDE_A_FORGEJO = re.compile(r"branch|commit|tag")
 
@@ -235,6 +245,8 @@ def _hub_repo(base: str, kind: str, path: list[str], parts: SplitResult) -> Clas
         names.pop()
     if not names:
         return Classified(_https(parts), "other")
+    if _PLACEHOLDER.fullmatch(names[-1]):
+        return None
     if len(names) == 1:
         if kind == "model" and _CANONICAL_MODEL.fullmatch(names[0]):
             return Classified(f"{base}/{names[0]}", "model", names[0])
@@ -256,7 +268,14 @@ def _modelscope(_host: str, segments: list[str], parts: SplitResult) -> Classifi
 def _kaggle(_host: str, segments: list[str], parts: SplitResult) -> Classified | None:
     if len(segments) >= 3 and segments[0] in ("datasets", "models"):
         return _hub_repo(f"https://www.kaggle.com/{segments[0]}", segments[0].removesuffix("s"), segments[1:], parts)
+    if len(segments) == 2 and not _KAGGLE_PAGES.fullmatch(segments[0]):  # as data sets were addressed until 2022
+        return _hub_repo("https://www.kaggle.com/datasets", "dataset", segments, parts)
     return Classified(_https(parts), "dataset" if segments[:1] == ["datasets"] else "other")
+
+
+_KAGGLE_PAGES = re.compile(
+    r"c|code|competitions|datasets|discussions?|docs|kernels|learn|models|organizations|static|work"
+)
 
 
 # --- the rest ----------------------------------------------------------------------------------------------
@@ -276,6 +295,10 @@ def _doi(url: str) -> Classified | None:
     return Classified(f"https://doi.org/{doi}", "dataset") if doi and _DATA_DOI.match(doi) else None
 
 
+def _osf(_host: str, segments: list[str], parts: SplitResult) -> Classified | None:
+    return Classified(_https(parts), "other" if segments[:1] == ["preprints"] else "")
+
+
 def _other(_host: str, _segments: list[str], parts: SplitResult) -> Classified | None:
     return Classified(_https(parts), "other")
 
@@ -283,6 +306,8 @@ def _other(_host: str, _segments: list[str], parts: SplitResult) -> Classified |
 _RULES: dict[str, Callable[[str, list[str], SplitResult], Classified | None]] = {
     "github.com": _github,
     "raw.githubusercontent.com": _raw_github,
+    "codeload.github.com": _raw_github,
+    "gist.githubusercontent.com": _other,
     "api.github.com": _raw_github,
     "gist.github.com": _other,
     "codeberg.org": _two_level,
@@ -290,6 +315,7 @@ _RULES: dict[str, Callable[[str, list[str], SplitResult], Classified | None]] = 
     "bitbucket.org": _two_level,
     "gitee.com": _two_level,
     "git.sr.ht": _sourcehut,
+    "osf.io": _osf,
     "huggingface.co": _huggingface,
     "hf.co": _huggingface,
     "modelscope.cn": _modelscope,
@@ -299,9 +325,11 @@ _RULES: dict[str, Callable[[str, list[str], SplitResult], Classified | None]] = 
 _KIND_BY_HOST = tuple(
     (re.compile(pattern), kind)
     for pattern, kind in (
+        (r"(?:docs|pages|support|education|resources)\.github\.com|github\.blog", "other"),
         (r"[a-z0-9-]+\.(?:github|gitlab|codeberg)\.(?:io|com|page)|sites\.google\.com", "project"),
         (
-            r"(?:m\.)?youtube\.com|youtu\.be|(?:player\.)?vimeo\.com|(?:[a-z]+\.)?bilibili\.com|b23\.tv|loom\.com",
+            r"(?:m\.)?youtube\.com|youtu\.be|(?:player\.)?vimeo\.com|(?:[a-z]+\.)?bilibili\.com|b23\.tv|loom\.com"
+            r"|youtube-nocookie\.com|slideslive\.com|dailymotion\.com|v\.youku\.com",
             "video",
         ),
         (r"colab\.research\.google\.com|replicate\.com|mybinder\.org|gradio\.app", "demo"),
@@ -319,7 +347,7 @@ _KIND_BY_HOST = tuple(
         # proceedings.
         (r"wandb\.ai|creativecommons\.org|opensource\.org|(?:[a-z]+\.)?wikipedia\.org|apache\.org", "other"),
         (
-            r"twitter\.com|x\.com|linkedin\.com|discord\.(?:gg|com)|reddit\.com|medium\.com|t\.me|facebook\.com",
+            r"twitter\.com|x\.com|linkedin\.com|discord\.(?:gg|com)|reddit\.com|t\.me|facebook\.com",
             "other",
         ),
         (
@@ -335,6 +363,20 @@ _KIND_BY_HOST = tuple(
             r"|iopscience\.iop\.org|academic\.oup\.com|cambridge\.org|frontiersin\.org|[a-z0-9-]+\.pubpub\.org",
             "other",
         ),
+        (
+            r"(?:[a-z0-9-]+\.)*(?:plos\.org|science\.org|sciencemag\.org|pnas\.org|elifesciences\.org|peerj\.com|cell\.com"
+            r"|elsevier\.com|sagepub\.com|degruyter\.com|degruyterbrill\.com|hindawi\.com|emerald\.com|worldscientific\.com"
+            r"|karger\.com|jstor\.org|biomedcentral\.com|springeropen\.com|copernicus\.org|bmj\.com|thelancet\.com|nejm\.org"
+            r"|jamanetwork\.com|royalsocietypublishing\.org|acs\.org|rsc\.org|aps\.org|aip\.org|siam\.org|igi-global\.com"
+            r"|jmir\.org|jair\.org|iospress\.com|iospress\.nl|scirp\.org|distill\.pub|quantum-journal\.org|scipost\.org)",
+            "other",
+        ),
+        (
+            r"(?:[a-z0-9-]+\.)*(?:nips\.cc|isca-archive\.org|lrec-conf\.org|dagstuhl\.de|usenix\.org|ndss-symposium\.org"
+            r"|eprint\.iacr\.org|ssrn\.com|preprints\.org|techrxiv\.org|chemrxiv\.org|psyarxiv\.com|researchsquare\.com"
+            r"|archives-ouvertes\.fr|hal\.science|hal\.[a-z-]+\.(?:fr|eu|science)|dblp\.org|medium\.com|orcid\.org)",
+            "other",
+        ),
         # Challenges and competitions run where many others are.
         (r"(?:[a-z0-9-]+\.)*(?:codalab\.org|codabench\.org|lisn\.upsaclay\.fr|ieeeigarss\.org)", "other"),
         (
@@ -346,7 +388,7 @@ _KIND_BY_HOST = tuple(
             r"openreview\.net|semanticscholar\.org|(?:onlinelibrary\.)?wiley\.com|ceur-ws\.org|eccv\.ecva\.net",
             "other",
         ),
-        (r"(?:[a-z0-9-]+\.)*arxiv\.org|scholar\.google\.com|papers\.ssrn\.com|hal\.science", "other"),
+        (r"(?:[a-z0-9-]+\.)*arxiv\.org|scholar\.google\.com", "other"),
         (r"(?:www\.)?researchgate\.net|(?:[a-z]+\.)?academia\.edu", "other"),
         (r"paperswithcode\.com|alphaxiv\.org|biorxiv\.org|medrxiv\.org", "other"),
     )

@@ -8,69 +8,87 @@ from __future__ import annotations
 
 import re
 
+from services.domain.link_venues import names_a_venues_page, names_an_event, tells_of_the_place
+
 REACH = 320
 """Characters before an address that are looked at."""
 
 _PAGE = re.compile(r"project|home ?page|web ?(?:page|site)|\bpage\b|\bsite\b", re.I)
 _OFFERED = re.compile(r"\b(?:available|release|open|publish|provide|project|page|site|code|demo)\w*", re.I)
-_VENUE = re.compile(
-    r"\b(?:accepted|submitted|appear(?:s|ed)?|published|publication|presented|proceedings|conference|symposium|workshop"
-    r"|journal|transactions|article|(?:ph\.?d\.? |master'?s? |bachelor'?s? )?thesis|dissertation|held (?:in|at|on)"
-    r"|takes? place|pre-?registered)\b",
-    re.I,
-)
 _CODE = re.compile(
-    r"\bcodes?\b|(?<!open[ -])\bsource|implementation|repositor|\bmodels?\b|weights|checkpoint|harness|toolkit"
-    r"|leaderboard|\bresults?\s+and\b|\band\s+(?:results?|related resources)\b",
-    re.I,
-)
-_THE_PAPER = re.compile(
-    r"\b(?:definitive|final|official|published|publisher'?s|peer-reviewed|conference|journal|extended)\b[^.]{0,30}"
-    r"\b(?:version|publication|article|paper|copy)\b|\bversion of record\b|\balso available (?:at|from|via|on)\b\W*$",
-    re.I,
-)
-"""Words for the paper itself in another place."""
-
-_VENUE_PAGE = re.compile(
-    r"\b(?:conference|workshop|symposium|journal|challenge)(?:'s)?\s+(?:web)?(?:site|page)\b"
-    r"|\b(?-i:[A-Z]{3,})[\w-]*\s?(?:20|')\d\d\s+(?:web)?(?:site|page)\b",
-    re.I,
-)
-_EVENT_IN_BRACKETS = re.compile(
-    r"\b(?:challenge|competition|(?:workshop|conference|symposium)(?: (?:on|of|for) [\w\s-]{3,60})?"
-    r"|(?:annals|journal) of [\w\s]{3,30})\W{0,3}[(\[{]\s*$"
-    r"|\b(?:challenge|competition|workshop) (?:@|at) [\w' ]{3,20}\s$"
-    r"|\baccepted (?:at|to|by|in|for) (?:(?!\. )[^;:()\[\]]){2,90}\(\s*$"
-    # "The videos are presented at …" is no event.
-    r"|\baccepted (?:at|to|by|in)\s+$|(?:^|[.,;(]\s*)presented (?:at|in)\s+$",
+    r"\bcode(?:s|bases?)?\b|(?<!open[ -])\bsource|implementation|(?<!data )(?<!dataset )repositor"
+    r"|\bmodels?\b|weights|checkpoint|harness|toolkit|leaderboard|\bresults?\s+and\b"
+    r"|\band\s+(?:results?|related resources)\b",
     re.I,
 )
 _NAMED_IN_PASSING = re.compile(r"\(\s*$")
-_FRONT_PAGE = re.compile(r"https?://www\.[^/]+/?", re.I)
-"""`the JD platform (www.JD.com)` says where the data come from, and announces nothing."""
+_SOMEBODY_ELSES = re.compile(
+    r"\b(?:us(?:e|es|ed|ing)|based (?:up)?on|built (?:up)?on|built with|compar\w+ (?:with|to|against)|crawled|scraped"
+    r"|collected|obtained|sourced|taken|derived|retrieved|powered by)\b[^.;:()]{0,120}\(\s*$",
+    re.I,
+)
+_USED = re.compile(
+    r"\b(?:(?<!to )use[sd]?|using|adopt(?:s|ed)?(?: by)?|(?:buil[td]|based|relies|rely) (?:up)?on(?: top of)?|on top of"
+    r"|extend(?:s|ing)|(?<!be )(?:adapted|forked|taken|borrowed|collected|derived|sourced|obtained|mined|crawled) from"
+    r"|fork of|(?:fine-?tuned|trained) (?:on|from)|evaluated? (?:on|with)|compar\w+ (?:with|to|against)"
+    r"|powered by|such as|e\.g\.,?)\b(?:[^.;:()]|\.(?=\S)){0,80}[\s(\[]{0,3}$",
+    re.I,
+)
+_BUILT_ON = re.compile(
+    r"\b(?:buil[td]|based) (?:up)?on(?: top of)?(?: (?!and\b|at\b|is\b|are\b)[\w.-]+){0,4}[\s(\[]*$", re.I
+)
+_OWN = re.compile(
+    r"\b(?:available|accessible|accessed|releas\w+|open-?sourc\w+|publish\w*|public\w*|provid\w+|shar\w+|found|host\w*"
+    r"|download\w*|refer|visit|see|by us|introduc\w+|present|propose|named|called"
+    r"|(?:is|are) (?:at|in)|(?:our|the) (?:source )?(?:codes?|data ?sets?|implementation|repository) at)\b",
+    re.I,
+)
+_FRONT_PAGE = re.compile(r"https?://(?P<www>www\.)?[^/]+/?", re.I)
+_DATA_SET = r"(?:data ?sets?|databases?|corpus|corpora|annotations?)"
+_DATA_NOUN = rf"(?:{_DATA_SET}|data)"
+_CAN_BE_HAD = r"(?:available|accessible|released|accessed|found|downloaded)"
+_DATA_OFFERED = re.compile(
+    # Near the address only: "First Dataset Distillation Challenge, https://…" offers no data.
+    rf"\b{_DATA_SET}\b(?:\s*[:(]|,? (?:and|&|here|via|in|from)\b|,? (?:please )?(?:see|visit|check)\W*$)"
+    r"|(?:^\W*|\b(?:our|the|all|its|these|this) (?:[\w-]+ )?)data(?:\s*\(|,? (?:and|&|here|via|in|from)\b)"
+    rf"|\b{_DATA_NOUN}\b(?:\s*:|,? (?:is|are|was|has|have|can|will|at|available|publicly|already|accessible|released"
+    r"|stored|archived|deposited|downloads?|link|page|repository)\b|\s?\\footnote\{\s*$|\s*$"
+    r"|(?: \w+){1,5} (?:is|are) (?:\w+ )?(?:available|accessible|released|open|public|online|hosted)\b"
+    r"|(?: \w+){1,5} can be (?:accessed|downloaded|found|obtained|requested)\b|[^,.]{0,60}, (?:is|are|will be|can be)\b"
+    rf"|,?[^.,]{{0,100}}\b(?:and|which) (?:is|are|will be|can be) (?:\w+ )?{_CAN_BE_HAD}\b[^,]*$"
+    # "our dataset X, which features …, available at: …"
+    r"|(?: [\w-]+)?, (?:which|that|with|featuring|containing|comprising|consisting|called|named|dubbed|termed)\b.*,"
+    rf" (?:(?:is|are|will be|can be) )?(?:\w+ )?{_CAN_BE_HAD}\b[^,]*$)"
+    # "we release the data behind this study under …", "we present X, a corpus of Y (…"
+    rf"|\b(?:releas|shar|publish|provid|open-?sourc)\w* (?:[\w-]+ ){{0,4}}{_DATA_NOUN}\b[^,.]{{0,60}}"
+    r"\b(?:at|under|on|via):?\s*$"
+    r"|\b(?:introduc|present|propos|releas|describ|publish)\w*\b[^.;]{0,60}\b(?:an?|the|our|new|novel) (?:[\w-]+ ){0,4}"
+    r"(?:data ?set|database|corpus)\b[^.,;]{0,80}[(\[{]\s*$",
+    re.I,
+)
 _MEDIA = (
-    ("video", re.compile(r"\b(?:demo\w*\s+)?(?:videos?|movies?)\b", re.I)),
+    (
+        "video",
+        re.compile(
+            r"\b(?:demo\w*\s+)?(?:videos|movies?|video(?!s|[ -](?:data|corp|bench|model|gener|underst|diffusion|edit"
+            r"|segment|retriev|caption|LLM|question|QA|language|analy|classif|recogn|track|compress|cod(?:ing|ec)|process"
+            r"|platform|token|synth|predict|annot|encod|stream|game)))\b"
+            r"|\bscreencast|\bwatch (?:the|our|a|it)\b"
+            r"|\brecord(?:ed|ing of (?:the|our|an?)) (?:talk|presentation|demo)",
+            re.I,
+        ),
+    ),
     (
         "demo",
         re.compile(
-            r"\bdemos?\b(?!\s+(?:videos?|movies?))|\bplayground\b|\binteractively (?:tested|used|tried)\b"
-            r"|\btr(?:y|ied) (?:it|out|them)\b",
+            r"(?<!video )(?<!videos )\bdemos?\b(?!\s+(?:videos?|movies?))|\bplayground\b|\bdemonstrators?\b"
+            r"|\b(?:an?|live|online|interactive|web|system|working) demonstration\b(?!\s+(?:videos?|movies?|data))"
+            r"|\binteractively (?:tested|used|tried)\b|\bexperienced (?:directly |online )?(?:at|via|on|through)\b"
+            r"|\btr(?:y|ied) (?:it|out|them|our|the|this|online|live)\b",
             re.I,
         ),
     ),
-    # Near the address only: "First Dataset Distillation Challenge, https://…" offers no data.
-    (
-        "dataset",
-        re.compile(
-            r"\b(?:data ?sets?|data|corpus|corpora|annotations?)\b"
-            r"(?:\s*[:(]|,? (?:and|is|are|was|has|have|can|will|at|available|publicly"
-            r"|already|accessible|released|stored|archived|deposited|downloads?|here|via|in|from|link|page)\b"
-            r"|(?: \w+){1,5} (?:is|are) (?:\w+ )?(?:available|accessible|released)\b"
-            # "our dataset X, which features …, available at: …"
-            r"|(?: [\w-]+)?, (?:which|that|with|featuring|containing|comprising|consisting)\b.*, available at\W*$)",
-            re.I,
-        ),
-    ),
+    ("dataset", _DATA_OFFERED),
 )
 _STORES = re.compile(
     r"https?://(?:drive\.google\.com|(?:www\.)?dropbox\.com|pan\.baidu\.com|1drv\.ms|[a-z0-9-]+\.sharepoint\.com"
@@ -85,45 +103,93 @@ _RECORD_PATH = re.compile(r"https?://[^/]+/records?/\d+/?$", re.I)
 """Of an archive that runs Invenio, as Zenodo and many institutes' own do: `…/record/3668`."""
 _DATA = re.compile(r"\bdata(?: ?sets?)?\b|\bcorp(?:us|ora)\b", re.I)
 _SENTENCE_END = re.compile(r"[.!?;]\s+|https?://\S*")
+_AND_ALSO = re.compile(r"https?://\S+?(?:,\s+(?:and\s+)?|\s+(?:and|&|or)\s+)(?:at\s+)?$")
+"""The second of two addresses that one sentence leads to."""
 _NEXT_CLAUSE = re.compile(
     r",?\s(?:and|while)\s(?:(?:the|our|a|an|its)\s)(?=[^,]*\b(?:is|are|can|will|has|have)\b)", re.I
 )
 _SECOND_OF_TWO = re.compile(
     r"\b(?:pages?|sites?|websites?|codes?|models?|data ?sets?|data|demos?|videos?) and"
     r" (?:(?:the|our|an?|online|live) )*"
-    r"(?P<second>data ?set|data|demo|video)s?\b[^.!?;]*\bhttps?://\S+,? and (?:at )?$",
+    r"(?P<one>data ?set|data|demo|video)s?\b[^.!?;]*\bhttps?://\S+,? and (?:at )?$",
     re.I,
 )
 """`The page and a demo are at https://… and https://…`"""
+_FIRST_OF_TWO = re.compile(
+    r"\b(?P<one>data ?set|data|demo|video)s? and (?:(?:the|our|an?|source|training|pre-?trained|model) )*"
+    r"(?:pages?|codes?|models?|weights|implementation|data ?sets?|demos?|videos?)\b[^.!?;,]*"
+    r"\b(?:at|on|from|via|in|here):?\s*$",
+    re.I,
+)
+_AND_ANOTHER = re.compile(r"\s?,? and (?:at )?(?:https?://|(?:github|huggingface)\.com?/)", re.I)
+_LABEL = re.compile(r"\}\s*\{(?:\\\w+\{)?([^{}]{1,40})\}")
+"""What `\\href{https://…}{…}` shows of its address."""
+_LABELS = (
+    ("video", re.compile(r"\bvideos?\b", re.I)),
+    ("demo", re.compile(r"\bdemos?\b(?! video)", re.I)),
+    ("dataset", re.compile(r"\b(?:data ?sets?|data|corpus)\b", re.I)),
+)
+_DEMO_OF = re.compile(r"^\W*(?:an?|the|our)\s(?:[\w-]+ ){0,2}demos? (?:of|for)\b(?!.*\bcodes?\b)", re.I)
+_A_DATA_SET_IT_IS = re.compile(
+    r"\s?\)?,? (?:an?|the|our) (?:[\w-]+ ){0,4}(?:data ?set|corpus|database)\b(?! and)", re.I
+)
+"""`We introduce X (https://…), a new dataset of …`"""
+_TRY = re.compile(r"\btry (?:it|out|them|our|the|this)\b[^.,;]*\b(?:at|on|via|here):?\s*$", re.I)
+_TOOLS = r"(?:tools?|tool(?:box|kit)|framework|pipeline|software|scripts?|platform|library|package|server|extractors?)"
+_AND = r",? (?:and|&|as well as|(?:along|together) with) (?:[\w-]+ ){0,3}"
+_DATA_AND_TOOLS = re.compile(
+    rf"\b(?:data ?sets?|data|corpus|corpora|benchmarks?)\b{_AND}{_TOOLS}\b"
+    rf"|\b{_TOOLS}\b{_AND}(?:data|corp(?:us|ora)|benchmark|demo|video)",
+    re.I,
+)
+_MEDIA_AND_MORE = re.compile(
+    r"\b(?:videos?|demos?|movies?|demonstrations?)\b[^.:;]{0,20}\band (?:[\w-]+ ){0,2}(?:resources?|materials?"
+    r"|instructions?|results?|comparisons?|details|images|visuali[sz]ations?|figures|examples|information|documents?|experiments)\b",
+    re.I,
+)
+_BESIDE_THE_PAPER = re.compile(
+    r"\b(?:blog(?:[ -]?posts?)?|slides?|poster|press release|news|podcast|interview|author'?s? (?:home ?page|page)"
+    r"|contact|correspondence|e-?mail)(?: (?:is|are|available|online|link|at|on|here|to))*\W*$",
+    re.I,
+)
+"""What authors point at that is neither the work nor its page."""
 _VERB = re.compile(r"\b(?:is|are|can|will|has|have|was|were)\b", re.I)
 
 
-def kind_by_words(before: str, url: str, default: str, *, looks_back: bool = False) -> str:
+def kind_by_words(before: str, url: str, default: str, *, after: str = "", looks_back: bool = False) -> str:
     """The kind of an address on a host that says nothing: `project`, `demo`, `video`, `dataset` or `other`.
 
-    `before` is the text that leads to it (`REACH` characters are enough). `default` is `project` where authors speak
-    of their own work; with any other the words are not asked, and it is `other`. With `looks_back` an address that
-    stands alone is what the sentence before says: comments are lists (`Accepted at …, Dresden. https://…`).
+    `before` is the text that leads to it (`REACH` characters are enough), `after` what follows. `default` is `project`
+    where authors speak of their own work; with any other the words are not asked, and it is `other`. With
+    `looks_back` an address that stands alone is what the sentence before says: comments are lists (`Accepted at …,
+    Dresden. https://…`).
     """
     if default != "project" or _PAPERS_PATH.search(url):
         return "other"
-    sentence = _last_sentence(before, looks_back)
-    if _VENUE_PAGE.search(sentence) or names_an_event(before):
+    sentence = last_sentence(before, looks_back=looks_back)
+    if names_a_venues_page(sentence) or names_an_event(before) or _BESIDE_THE_PAPER.search(sentence):
         return "other"
-    if _NAMED_IN_PASSING.search(before) and _FRONT_PAGE.fullmatch(url) and not _OFFERED.search(sentence):
+    if _is_somebody_elses(before, sentence, url):
         return "other"
-    second = _SECOND_OF_TWO.search(before)
-    if second:
-        return next((kind for kind in ("demo", "video") if kind in second["second"].lower()), "dataset")
+    label = _LABEL.match(after)
+    if label and (kind := _kind_of_label(label[1])):
+        return kind
+    one_of_two = _SECOND_OF_TWO.search(before) or (_FIRST_OF_TWO.search(before) if _AND_ANOTHER.match(after) else None)
+    if one_of_two:
+        return next((kind for kind in ("demo", "video") if kind in one_of_two["one"].lower()), "dataset")
+    if _A_DATA_SET_IT_IS.match(after) and not _PAGE.search(sentence):
+        return "dataset"
+    if _TRY.search(before) or (_DEMO_OF.search(sentence) and " and " not in sentence):
+        return "demo"
     if _RECORD_PATH.match(url) and _DATA.search(before):
         return "dataset"
     clause = _last_clause(sentence)
     media = [kind for kind, words in _MEDIA if words.search(clause)]
-    if _PAGE.search(clause) or _CODE.search(clause) or len(media) > 1:
+    if len(media) > 1 or any(words.search(clause) for words in (_PAGE, _CODE, _DATA_AND_TOOLS, _MEDIA_AND_MORE)):
         kind = "project"  # a page that holds several things
     elif media:
         kind = media[0]
-    elif _VENUE.search(sentence) or _THE_PAPER.search(sentence):
+    elif tells_of_the_place(sentence, before, url):
         kind = "other"
     else:
         kind = "dataset" if _DATA_PATH.search(url) else default
@@ -131,13 +197,33 @@ def kind_by_words(before: str, url: str, default: str, *, looks_back: bool = Fal
     return "other" if kind == "project" and _STORES.match(url) else kind
 
 
-def names_an_event(before: str) -> bool:
-    """Whether the address after `before` is that of a workshop, a challenge, a journal: in brackets after its name, or
-    where the paper was accepted."""
-    return _EVENT_IN_BRACKETS.search(before) is not None
+def names_what_was_used(before: str) -> bool:
+    """Whether the repository after `before` is the work of others: `built on https://…`, `trained on X (https://…)`."""
+    sentence = last_sentence(before)
+    if _BUILT_ON.search(sentence):
+        return True
+    return _USED.search(sentence) is not None and not _OWN.search(sentence)
 
 
-def _last_sentence(before: str, looks_back: bool) -> str:
+def _kind_of_label(label: str) -> str | None:
+    if _CODE.search(label) or _PAGE.search(label):
+        return None
+    kinds = [kind for kind, words in _LABELS if words.search(label)]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+def _is_somebody_elses(before: str, sentence: str, url: str) -> bool:
+    """`scraped from the JD platform (www.JD.com)`, `built on X (https://x.io)`: it says what was used."""
+    front = _FRONT_PAGE.fullmatch(url)
+    if front is None or not _NAMED_IN_PASSING.search(before) or _OFFERED.search(sentence):
+        return False
+    return bool(front["www"]) or _SOMEBODY_ELSES.search(before) is not None
+
+
+def last_sentence(before: str, *, looks_back: bool = False) -> str:
+    """The sentence that leads to an address; where it is empty and `looks_back`, the one before it, too."""
+    if also := _AND_ALSO.search(before):
+        before = before[: also.start()]
     pieces = _SENTENCE_END.split(before)
     alone = not pieces[-1].strip()
     return " ".join(pieces[-3:]) if alone and looks_back else pieces[-1]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from services.domain.identifiers import parse_doi
 from services.domain.link_kinds import LINK_KINDS, Classified, classify
-from services.domain.link_words import REACH, kind_by_words, names_an_event
+from services.domain.link_venues import names_an_event, names_the_paper
+from services.domain.link_words import REACH, kind_by_words, last_sentence, names_what_was_used
+from services.domain.repos import REPO_KINDS
 from services.domain.text import strip_invisible
 
 __all__ = [
@@ -16,13 +20,15 @@ __all__ = [
     "standing",
 ]  # fmt: skip
 
-EVIDENCE = ("abstract", "comment", "hf", "project_page", "readme", "feed", "hf_auto")
+EVIDENCE = ("abstract", "comment", "hf", "project_page", "readme", "feed", "hf_auto", "in_passing")
 """Where a link can have been seen, the best first: the abstract, arXiv's comment field, a field of Hugging Face
 that a person filled in, the page the authors gave as theirs, the README of the repository (which names the
-paper), a feed's entry, a field that Hugging Face filled in by itself."""
+paper), a feed's entry, a field that Hugging Face filled in by itself, and an abstract or a comment that says that the
+work of others was used (`built on https://…`)."""
 
 _AUTHORS_OWN = frozenset({"abstract", "comment", "hf", "project_page"})
 _OFFICIAL = _AUTHORS_OWN | {"readme"}
+_RUNNING = ("abstract", "comment")
 
 STANDINGS = ("official", "claimed", "unrelated")
 """What a repository is to a paper, as far as the evidence goes."""
@@ -33,11 +39,12 @@ def standing(evidence: str) -> str:
 
     `official`: somebody who speaks for the paper names it: its abstract, its comment, a person on its Hugging
     Face page, its project page; or the repository's own README names the paper. `claimed`: a third party says
-    so, a feed's entry or a guess of Hugging Face's. `unrelated`: nothing says so.
+    so, a feed's entry or a guess of Hugging Face's. `unrelated`: nothing says so, or the paper names it as
+    something it used.
     """
     if evidence in _OFFICIAL:
         return "official"
-    return "claimed" if evidence in EVIDENCE else "unrelated"
+    return "claimed" if evidence in EVIDENCE and evidence != "in_passing" else "unrelated"
 
 
 def is_verified(evidence: str) -> bool:
@@ -53,8 +60,7 @@ only a repository that is gone does not count (`indexed.GONE`). Editions show of
 _LONGEST_TEXT = 200_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkData:
+class LinkData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One thing a paper points at.
 
     `kind` is one of `LINK_KINDS`, `slug` is `owner/name` for code, model, dataset and space, the
@@ -80,20 +86,30 @@ def find_links(text: str, *, evidence: str) -> tuple[LinkData, ...]:
     if not (text.isascii() and text.replace("\n", " ").isprintable()):
         text = strip_invisible(text)
     text = _from_first_trace(text)
-    if _MAYBE.search(text) is None:  # two abstracts of three; the full search costs twenty times as much
+    maybe = _MAYBE.search(text)
+    if maybe is None:  # two abstracts of three; the full search costs twenty times as much
         return ()
     prepared = _prepare(text)
     default = "project" if evidence in _AUTHORS_OWN else "other"
     found: dict[str, LinkData] = {}
-    for start, url in _addresses(prepared):
+    for start, end, url in _addresses(prepared, max(maybe.start() - _LEAD // 2, 0)):
         before = prepared[max(0, start - REACH) : start]
         classified = classify(url) or _deposit(url, before, default)
         if classified is None:
             continue
-        kind = classified.kind or kind_by_words(before, url, default, looks_back=evidence == "comment")
-        if kind == "project" and names_an_event(before):
+        kind = classified.kind or kind_by_words(
+            before, url, default, after=prepared[end : end + 60], looks_back=evidence == "comment"
+        )
+        if kind == "dataset" and classified.slug is None and names_the_paper(last_sentence(before)):
+            if parse_doi(classified.url):
+                continue
             kind = "other"
-        found.setdefault(classified.same_as, _link(classified, kind, evidence))
+        if kind == "project" and names_an_event(before, url):
+            kind = "other"
+        passing = evidence in _RUNNING and kind in REPO_KINDS and names_what_was_used(before)
+        known = found.get(classified.same_as)
+        if known is None or (known.evidence == "in_passing" and not passing):
+            found[classified.same_as] = _link(classified, kind, "in_passing" if passing else evidence)
     return tuple(link for key, link in found.items() if _GLUED.sub("", key) not in found or not _GLUED.search(key))
 
 
@@ -111,7 +127,7 @@ def link_from_url(url: str, *, evidence: str, default_kind: str = "other") -> Li
     if re.match(r"https?://\S+$", whole, re.I) and whole.lower().count("http") == 1:
         address: str | None = _without_closing(whole)
     else:
-        address = next((one for _, one in _addresses(_prepare(url))), None)
+        address = next((one for *_, one in _addresses(_prepare(url))), None)
     classified = classify(address) if address else None
     return _link(classified, classified.kind or default_kind, evidence) if classified else None
 
@@ -140,9 +156,10 @@ def _link(classified: Classified, kind: str, evidence: str) -> LinkData:
 _PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~/-]*)?")
 """An address without anything that would have to be mended."""
 
-_TRACES = ("http", "www.", "github", "huggingface", "zenodo.", "figshare.")
+_TRACES = ("http", "www.", "github", "huggingface", "zenodo.", "figshare.", "aka.ms/")
+_NEW_DOMAIN = r"(?:site|xyz|me|tech|page|cloud|online|science|world|info|studio|space|art|wiki|cc)"
 _COUNTRY = r"(?:de|ch|uk|fr|eu|nl|it|jp|kr|ca|se|il|es|dk|fi|pl|cz|pt|gr|ie|hu|ro|au|nz|cn|tw|hk|sg|tr|br|ru)"
-_DOMAIN_TRACE = re.compile(rf"\.(?:com|org|io|net|ai|app|dev|edu|info|co/|be/|ly/|gl|science/|{_COUNTRY})")
+_DOMAIN_TRACE = re.compile(rf"\.(?:com|org|io|net|ai|app|dev|edu|co/|be/|ly/|gl|{_NEW_DOMAIN}|{_COUNTRY})")
 """What every address leaves in a text, as `_ADDRESS` and `_prepare` read it: one of these, in lower case."""
 
 
@@ -166,7 +183,29 @@ def _from_first_trace(text: str) -> str:
     return text[max(text.rfind(" ", 0, max(min(places) - _LEAD, 0)), 0) :]
 
 
-_TEX_TILDE = re.compile(r"\{?\\(?:textasciitilde|string~|sim)(?:\{\})?\}?|\$\\sim\$|\\~(?:\{\})?")
+def _search_from(text: str) -> list[tuple[int, int]]:
+    """(where a trace begins, where to search from so that the address it belongs to is found), in order: nothing of an
+    address with a scheme stands before its trace, of others at most `_LEAD`. Empty where that cannot be told."""
+    lower = text.lower()
+    if len(lower) != len(text):
+        return []
+    places = [found.start() for found in _DOMAIN_TRACE.finditer(lower)]
+    for trace in _TRACES:
+        at = lower.find(trace)
+        while at >= 0:
+            places.append(at)
+            at = lower.find(trace, at + 1)
+    return [(at, at if lower.startswith(_SCHEMES, at) else at - _LEAD) for at in sorted(places)]
+
+
+_SCHEMES = ("http:/", "https:/")
+
+
+_ADDRESS_RUN = re.compile(r"(?:https?://|github\.com/)\S+", re.I)
+_TYPESET_HYPHEN = re.compile(r"(?<=\w)[\u2010-\u2013](?=\w)")
+"""What word processors make of a hyphen: no path has one."""
+_TEX_TILDE = re.compile(r"\{?\\(?:textasciitilde(?:\s(?=\w))?|string~|sim)(?:\{\})?\}?|\$\\sim\$|\\~(?:\{\})?")
+_TEX_UNDERSCORE = re.compile(r"\$\\?_\$|\{?\\textunderscore(?:\s(?=\w)|\{\})?\}?")
 _TEX_ESCAPE = re.compile(r"\{?\\+([_%#&$-])\}?")
 _TEX_FONT = re.compile(r"\\(?:texttt|textbf|textit|emph|text|underline|color(?:\[[^\]]*\])?\{[^{}]*\})(?=[{\s])")
 _DOLLAR_DOT = re.compile(r"(?<=[A-Za-z0-9])(?:\$\.\$?|\.\$)(?=(?:com|io|org|net|ai)\b)")
@@ -178,8 +217,12 @@ _ON_GITHUB = re.compile(
     r"\bgit ?hub(?:/|:\s?|\s-\s)(?=(?P<slug>[A-Za-z0-9][A-Za-z0-9-]{1,38}/[A-Za-z0-9._-]*[A-Za-z0-9_-])(?![\w/]))", re.I
 )
 """`github: owner/name`, `github/owner/name`, `GitHub - owner/name: title`."""
+_SPACED_OUT = re.compile(r"\bgithub\.com(?:\s?/\s?([\w-]+)\s/\s?(?=[\w.-])|\s/\s?(?=[\w-]+/[\w.-]))", re.I)
 _SPLIT_HOST = re.compile(r"\b(github|huggingface)\s?(?:\$?\.\$?)\s?(com?)(?=/\s*[A-Za-z0-9])", re.I)
-_BY_SSH = re.compile(r"(?:ssh://)?\bgit@((?:github|gitlab)\.com|codeberg\.org|bitbucket\.org)[:/]", re.I)
+_BY_SSH = re.compile(
+    r"(?:ssh://)?\bgit@((?:github|gitlab)\.com|codeberg\.org|bitbucket\.org)[:/]|(?<![\w@/])(github\.com):(?=[\w-]+/[\w.-])",
+    re.I,
+)
 _SPLIT_SCHEME = re.compile(r"(https?)\s*:\s*/?\s*/?\s*(?=[a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.I)
 _BROKEN_HOST = re.compile(
     r"(https?://[a-z0-9.-]{1,253})(?:(\.)\s+|(-)\s+(?=[a-z0-9-]+\.))(?=(?:[a-z0-9-]+\.)?(?:github\.io|[a-z]{2,4})/)",
@@ -188,9 +231,11 @@ _BROKEN_HOST = re.compile(
 
 _PATH = r"[A-Za-z0-9\-._~:/?#\[\]@!&'()*+,;=%]"
 _KNOWN_HOST = (
-    r"(?:www\.)?(?:gist\.)?github\.com/|(?:www\.)?gitlab\.com/|codeberg\.org/|bitbucket\.org/|gitee\.com/|git\.sr\.ht/"
+    r"(?:www\.)?(?:gist\.)?github\.com/|(?:www\.)?gitlab(?:\.[a-z0-9-]+)+/|codeberg\.org/|bitbucket\.org/|gitee\.com/|git\.sr\.ht/"
     r"|(?:www\.)?huggingface\.co/|hf\.co/|(?:www\.)?zenodo\.org/|(?:www\.)?kaggle\.com/|(?:www\.)?modelscope\.cn/"
-    r"|youtu\.be/|(?:www\.)?youtube\.com/|bit\.ly/|goo\.gl[e]?/|sites\.google\.com/|anonymous\.4open\.science/"
+    r"|youtu\.be/|(?:www\.)?youtube\.com/|vimeo\.com/\d|bit\.ly/|goo\.gl[e]?/|aka\.ms/|tinyurl\.com/|sites\.google\.com/"
+    r"|drive\.google\.com/|colab\.research\.google\.com/|anonymous\.4open\.science/|physionet\.org/content/|pypi\.org/project/"
+    r"|(?:data\.mendeley|figshare)\.com/|dataverse\.harvard\.edu/|doi\.org/10\.|sourceforge\.net/projects/"
     r"|[a-z0-9][a-z0-9-]*\.github\.io\b|osf\.io/[a-z0-9]{5}\b|www\.[a-z0-9-]+\.[a-z]{2}"
 )
 _ADDRESS = re.compile(
@@ -198,13 +243,14 @@ _ADDRESS = re.compile(
     r"|(?<![\w/.])(?P<doi>10\.(?:5281/zenodo|6084/m9\.figshare)\.\d+)"
     rf"|(?:(?<![\w@.-])(?<![\w.]/)|(?<=\bat))(?P<bare>(?:{_KNOWN_HOST}){_PATH}{{0,2000}})"
     # A bare domain elsewhere is an address only where words promise one: "available at ours.org".
-    r"|\b(?:(?:available|accessible|accessed|released|hosted|found|published|downloaded|tried|open-sourced?)\s+"
+    r"|\b(?:(?:available|accessible|accessed|released|hosted|found|published|(?<=be )downloaded|tried|open-sourced?)\s+"
     r"(?:online\s+|publicly\s+|freely\s+)?(?:at|from|via|through|in\s+[A-Z]\w+\s+\(|on):?"
-    r"|(?:page|website|site)(?:\s+is(?:\s+at)?|\s+at|:)|downloads?:|visit"
+    r"|(?:web|home)?(?:page|site)(?:\s+is(?:\s+at)?|\s+at|:)|(?:our|project)\s+(?:web|home)?(?:page|site),"
+    r"|(?:more|details|results)\s+(?:at|on)|downloads?:|visit"
     r"|(?:codes?|data|data ?sets?|models?|weights|demos?|samples?|videos?)(?::|\s[-–—])"
     r"|(?:publish|releas|open-?sourc|shar|host)\w*\b[^.;]{0,100}\b(?:codes?|data|datasets?|models?|weights)\s+(?:at|on|via))\s*"
     r"(?<=[\s(])"
-    rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu|info)(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w))"
+    rf"(?P<plain>(?:[a-z0-9-]+\.)+(?:com|org|io|net|ai|app|dev|edu|{_NEW_DOMAIN})(?:/{_PATH}{{0,2000}}|(?![\w.-]*\w))"
     # Under a country, `ours.de` may be anything, `ours.uni.de` and `ours.de/data` are addresses.
     rf"|(?:[a-z0-9-]+\.)+{_COUNTRY}/{_PATH}{{1,2000}}|(?:[a-z0-9-]+\.){{2,}}{_COUNTRY}(?![\w.-]*\w))"
     # "Launched in 2024, ours.org platform addresses …": what a sentence is about. "on the theirs.com platform" is not.
@@ -213,8 +259,8 @@ _ADDRESS = re.compile(
     re.I,
 )
 _MAYBE = re.compile(
-    r"https?\s*:|www\.|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|info|cn|be|ly|gle?|science)(?![a-z])"
-    rf"|\.{_COUNTRY}(?![a-z])"
+    r"https?\s*:|www\.|aka\.ms/|\.\$?\s?(?:com?|org|io|net|ai|app|dev|edu|info|cn|be|ly|gle?|science)(?![a-z])"
+    rf"|\.(?:{_NEW_DOMAIN}|{_COUNTRY})(?![a-z])"
     r"|hub(?:/|:\s?|\s-\s)[\w-]+/|10\.(?:5281/zenodo|6084/m9\.figshare)\.\d",
     re.I,
 )
@@ -229,13 +275,27 @@ _PAIRS = {")": "(", "]": "["}
 
 def _prepare(text: str) -> str:
     text = strip_invisible(text)
+    if not text.isascii():
+        text = _ADDRESS_RUN.sub(lambda run: _TYPESET_HYPHEN.sub("-", run[0]), text)
     if "\\" in text:
-        text = _TEX_FONT.sub("", _TEX_ESCAPE.sub(r"\1", _TEX_TILDE.sub("~", text)))
+        text = _TEX_UNDERSCORE.sub("_", _TEX_TILDE.sub("~", text))
+        text = _TEX_FONT.sub("", _TEX_ESCAPE.sub(r"\1", text))
         text = _HREF.sub(_without_label, text)
-    text = _DOLLAR_DOT.sub(".", text)
-    text = _SPLIT_HOST.sub(r"\1.\2", _BY_SSH.sub(r"https://\1/", text))
-    text = _SPLIT_SCHEME.sub(r"\1://", text)
-    text = _BROKEN_HOST.sub(lambda m: m[1] + (m[2] or m[3]), text)
+    if "$" in text:
+        text = _DOLLAR_DOT.sub(".", text)
+    if "git@" in text or ".com:" in text:
+        text = _BY_SSH.sub(lambda m: f"https://{m[1] or m[2]}/", text)
+    lower = text.lower()  # each pattern costs as much as all else here: they are tried where their words stand
+    if "github" in lower or "huggingface" in lower:
+        text = _SPLIT_HOST.sub(r"\1.\2", text)
+    if "http" in lower:
+        text = _SPLIT_SCHEME.sub(r"\1://", text)
+    if " /" in text:
+        text = _SPACED_OUT.sub(lambda m: f"github.com/{m[1]}/" if m[1] else "github.com/", text)
+    if "http" in lower:
+        text = _BROKEN_HOST.sub(lambda m: m[1] + (m[2] or m[3]), text)
+    if "hub" not in lower:
+        return text
     return _ON_GITHUB.sub(lambda m: "github.com/" if _NAME_LIKE.search(m["slug"]) else m[0], text)
 
 
@@ -244,10 +304,10 @@ def _without_label(macro: re.Match[str]) -> str:
     return f"{macro['url']} " if address and _MAYBE.search(macro["label"]) else macro[0]
 
 
-def _addresses(text: str) -> Iterator[tuple[int, str]]:
-    """Every address in prepared text with where it starts, scheme added where it had none."""
-    position = 0
-    while match := _ADDRESS.search(text, position):
+def _addresses(text: str, position: int = 0) -> Iterator[tuple[int, int, str]]:
+    """Every address in prepared text from a position on: where it starts and ends, scheme added where it had none."""
+    traces = _search_from(text)
+    while match := _ADDRESS.search(text, _next(traces, position, len(text))):
         start = match.start(match.lastgroup or 0)
         raw, end = text[start : match.end()], match.end()
         second = _SECOND.search(raw)
@@ -258,12 +318,25 @@ def _addresses(text: str) -> Iterator[tuple[int, str]]:
                 more = _continuation(raw, text[end : end + 120])
                 raw, end = raw + more.strip(), end + len(more)
         url = re.sub(r"^(https?):/+", lambda m: f"{m[1].lower()}://", _without_closing(raw), flags=re.I)
+        if match["plain"] and _SOMEBODYS_SHOP.fullmatch(url) and _ON_OR_FROM.search(text, max(start - 9, 0), start):
+            position = end
+            continue
         if match["doi"]:
             url = f"https://doi.org/{url}" if _DEPOSITED.search(text, max(start - REACH, 0), start) else ""
-        yield start, url if match["schemed"] or match["doi"] else f"https://{url}"
+        yield start, end, url if match["schemed"] or match["doi"] else f"https://{url}"
         position = end
 
 
+def _next(traces: Sequence[tuple[int, int]], position: int, end: int) -> int:
+    if not traces:
+        return position
+    at = bisect_left(traces, (position, -_LEAD))
+    return max(position, traces[at][1]) if at < len(traces) else end
+
+
+_SOMEBODYS_SHOP = re.compile(r"[A-Z][\w-]*\.(?:com|org|net|gov|ai)")
+_ON_OR_FROM = re.compile(r"\b(?:on|from|via|through)\s+$")
+"""`reviews published on Amazon.com`: a site called by its name, not the address of anything."""
 _GLUED = re.compile(r"(?<=[a-z0-9])(?:our|the|we|code|this)$")
 """The first word of the next sentence, run into an address said before: dropped where the address without it is."""
 _NEXT_SENTENCE = re.compile(
@@ -272,9 +345,12 @@ _NEXT_SENTENCE = re.compile(
 )
 
 
+_NEXT_LABEL = re.compile(r"(?<=[/,;])(?:Code|Data|Dataset|Demo|Models?|Page|Paper|Project|Video|Website):$")
+
+
 def _without_closing(url: str) -> str:
     """`url` without the punctuation of the sentence round it; brackets that belong to it stay."""
-    url = _NEXT_SENTENCE.sub("", url.rstrip(_CLOSING.replace("+", "")))
+    url = _NEXT_SENTENCE.sub("", _NEXT_LABEL.sub("", url).rstrip(_CLOSING.replace("+", "")))
     while url and not url.endswith("++"):
         last = url[-1]
         if last in _CLOSING or (last in _PAIRS and url.count(last) > url.count(_PAIRS[last])):
@@ -297,7 +373,13 @@ def _without_closing(url: str) -> str:
 _BROKEN = re.compile(r"\s+(?P<next>[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9._-]+)*/?)(?P<after>\s*[.,;)}]|.?)", re.S)
 _HOST = r"(?:https?://)?(?:www\.)?(?:github\.com|gitlab\.com|huggingface\.co(?:/(?:datasets|spaces))?)/"
 _HOST_ONLY = re.compile(_HOST, re.I)
-_OWNER_ONLY = re.compile(_HOST + r"[\w.-]+/", re.I)
+_OWNER_ONLY = re.compile(
+    _HOST
+    + r"[\w.-]+/|(?:https?://)?(?:sites\.google\.com/view/|(?:www\.)?youtube\.com/watch\?v=|youtu\.be/|zenodo\.org/records?/"
+    r"|(?:dx\.)?doi\.org/10\.\d{4,6}/|anonymous\.4open\.science/[rw]/|huggingface\.co/collections/)",
+    re.I,
+)
+"""Addresses that stop where a name has to come."""
 _SPLIT_OWNER = re.compile(_HOST + r"[\w.-]+", re.I)
 _PROSE = re.compile(
     r"a|after|all|also|an|and|are|as|at|available|before|both|by|can|code|contains|data|datasets?|demo|during|for|from"
@@ -327,7 +409,7 @@ def _continuation(url: str, following: str) -> str:
     elif url.endswith("/"):
         joined = word.endswith("/") or bool(re.search(r"\.html?$", word))
     elif url.endswith(("-", "_")):
-        joined = bool(_SPLIT_OWNER.match(url)) and ((name_like and closed) or line_end)
+        joined = bool(_SPLIT_OWNER.match(url)) and (closed or line_end)
     else:  # `github.com/Cyber ILab/Repo`: a blank within the owner's name
         joined = bool(_SPLIT_OWNER.fullmatch(url)) and name_like and "/" in word.rstrip("/")
     return match[0][: match.end("next")] if joined else ""

@@ -17,23 +17,32 @@ LONGEST = 200_000
 
 _NEW = r"\d{4}\.\d{4,5}(?:v\d{1,3})?"
 _OLD = r"[a-z-]{2,9}(?:\.[a-z]{2})?/\d{7}(?:v\d{1,3})?"
-_NAMED = re.compile(
+_FORMS = (
     rf"(?P<url>https?://[^\s<>\"'{{}}|\\^`]{{4,400}}|(?<![\w./@-])(?:www\.|dx\.)?"
     rf"(?:arxiv\.org|doi\.org|openreview\.net|pubmed\.ncbi\.nlm\.nih\.gov|(?:bio|med)rxiv\.org)/[^\s<>\"'{{}}|\\^`]{{4,200}})"
     # `arXiv:2601.01234`, `arXiv 2601.01234`, a badge's `arXiv-2601.01234-b31b1b`
-    rf"|(?<![A-Za-z0-9])arxiv(?:\s+(?:preprint|identifier|id|e-?prints?))?\s*[:#\-\[\s(]?\s*(?:arxiv:\s*)?(?P<arxiv>{_NEW}|{_OLD})(?![\d.]*\d)"
+    rf"|(?<![A-Za-z0-9])arxiv(?:\s+(?:preprint,?|identifier|number|no\.|id|e-?prints?))?\s*[:#\-\[\s(]?\s*(?:arxiv:\s*)?(?P<arxiv>{_NEW}|{_OLD})(?![\d.]*\d)"
     # `hep-th/9901001v2`, `math.GT/0309136`; `math/0309136` alone may be anything.
     rf"|(?<![\w./@-])(?P<old>(?:[a-z]{{1,5}}-[a-z]{{2,5}}|(?-i:[a-z-]{{2,9}}\.[A-Z]{{2}}))/\d{{7}}(?:v\d{{1,3}})?)(?![\w/-]|\.\w)"
+    # `CoRR abs/2601.01234`, of bibliographies
+    rf"|(?<![\w./-])abs/(?P<corr>{_NEW})(?![\d.]*\d)"
     rf"|\beprint\s*=\s*[{{\"]\s*(?:arxiv:)?(?P<eprint>{_NEW}|{_OLD})\s*[}}\"]"
     r"|(?<![\w./-])(?P<doi>10\.\d{4,9}(?:\.\d+)*/[^\s\"<>{}|\\^`]+)"
     r"|\bpmid\s*[:#]?\s*(?P<pmid>\d{4,9})\b"
     r"|\b(?P<pmcid>PMC\d{4,9})\b"
-    r"|\bcorpus\s?id\s*:\s*(?P<s2>\d{3,12})\b",
-    re.I,
+    r"|\bcorpus\s?id\s*:\s*(?P<s2>\d{3,12})\b"
 )
+_NAMED = re.compile(_FORMS, re.I)
+_NAMED_OF_OLD = re.compile(r"(?P<sici>(?:https?://(?:dx\.)?doi\.org/)?10\.\d{4,9}/\(SICI\)[^\s\"{}]+)|" + _FORMS, re.I)
+"""DOIs of the nineties may hold angle brackets: `10.1002/(SICI)1097-4571(199806)49:8<693::AID-ASI4>3.0.CO;2-O`."""
 
 
 _BADGE = re.compile(rf"/badge/(?:paper-)?arxiv-(?:%20)?({_NEW})\b", re.I)
+
+
+_LIKE_A_DOI = re.compile(r"10\.[\d.]+/(?=\S*\d)\S{4}")
+_SAID_DOI = re.compile(r"\bdoi\W{0,4}\Z", re.I)
+"""Without the word a DOI's suffix has a digit and some length: `10.1145/24` is a network, `10.1234/2` a ratio."""
 
 
 def find_mentions(text: str) -> tuple[Identifier, ...]:
@@ -43,7 +52,12 @@ def find_mentions(text: str) -> tuple[Identifier, ...]:
     an identifier, by its form or its date, is not one.
     """
     found: dict[Identifier, None] = {}
-    for match in _NAMED.finditer(strip_invisible(text[:LONGEST])):
+    plain = strip_invisible(text[:LONGEST]).replace("\\_", "_")
+    for match in (_NAMED_OF_OLD if "(SICI)" in plain.upper() else _NAMED).finditer(plain):
+        if match["doi"] and not (
+            _LIKE_A_DOI.match(match["doi"]) or _SAID_DOI.search(plain, max(match.start() - 8, 0), match.start())
+        ):
+            continue
         for one in _read(match.lastgroup or "", match[match.lastgroup or 0]):
             found.setdefault(one)
     return tuple(found)
@@ -64,7 +78,7 @@ def _read(form: str, value: str) -> tuple[Identifier, ...]:
                 if badge
                 else tuple(one for one in identifiers_from_url(_address(value)) if one.scheme != "url")
             )
-        case "arxiv" | "old" | "eprint":
+        case "arxiv" | "old" | "eprint" | "corr":
             arxiv = parse_arxiv(value)
             return (Identifier("arxiv", arxiv.base),) if arxiv else ()
         case "doi":
@@ -72,6 +86,9 @@ def _read(form: str, value: str) -> tuple[Identifier, ...]:
             of_arxiv = parse_arxiv(value)
             if of_arxiv:
                 return (Identifier("arxiv", of_arxiv.base),)
+            doi = parse_doi(value)
+            return (Identifier("doi", doi),) if doi else ()
+        case "sici":
             doi = parse_doi(value)
             return (Identifier("doi", doi),) if doi else ()
         case "pmid" | "s2":

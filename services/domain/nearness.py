@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from services.domain.authors import family_key
 from services.domain.titles import title_words
@@ -31,7 +32,7 @@ _COMMON = frozenset({
 })  # fmt: skip
 
 
-_COINED = re.compile(r"\s*(?=\S*(?:[a-z][A-Z]|[A-Z]{2}|[0-9-]))([\w.+-]{4,30})\s*:")
+_COINED = re.compile(r"\s*(?=\S*(?:[a-z][A-Z]|[A-Z]{2}|[0-9-]))([\w.+-]{4,30})\s*(?::|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,35 @@ class Nearness:
 def near_keys(title: str) -> tuple[str, str]:
     """(how the title begins, its longest words): loose fingerprints, one of which survives most edits.
 
-    A coined name before a colon (`LanternNet: …`) is a beginning by itself, else the first three telling words are.
-    Empty strings for titles of fewer than three telling words.
+    A coined name before a colon (`LanternNet: …`), or alone, is a beginning by itself, else the first letters of the
+    telling words are. British spelling and plurals are laid aside. Empty strings for other titles of fewer than three
+    telling words.
     """
-    telling = [word for word in title_words(title) if word not in _COMMON]
-    if len(telling) < 3:
-        return "", ""
-    longest = sorted(sorted(set(telling), key=lambda word: (-len(word), word))[:4])
     name = _COINED.match(title)
-    return _short("head", [name[1].casefold()] if name else telling[:3]), _short("body", longest)
+    telling = [_one_spelling(word) for word in title_words(title) if word not in _COMMON]
+    if len(telling) < 3:
+        return (_short("head", [name[1].casefold()]), "") if name else ("", "")
+    longest = sorted(sorted(set(telling), key=lambda word: (-len(word), word))[:4])
+    head = name[1].casefold() if name else "".join(telling)[:_HEAD_LETTERS]
+    return _short("head", [head]), _short("body", longest)
+
+
+_HEAD_LETTERS = 16
+"""Of the beginning without its blanks, so that a hyphen more or less does not matter: two or three words."""
+_BRITISH = re.compile(
+    r"(?P<iz>(?<=[a-z]{2})is(?=(?:ation|ing|ed|er|e)$)|(?<=[a-z])ys(?=(?:ing|ed|e)$))|(?P<or>our(?=(?:ed|ing|al|ful|able|hood)?$))"
+    r"|(?P<er>(?<=[a-z]t)re$|(?<=[fb])re$)|(?P<l>ll(?=(?:ing|ed|er)$))|(?P<og>ogue$)"
+)
+_AMERICAN = {"or": "or", "er": "er", "l": "l", "og": "og"}
+
+
+@lru_cache(maxsize=8192)  # titles have few words
+def _one_spelling(word: str) -> str:
+    if len(word) < 5:
+        return word
+    if word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    return _BRITISH.sub(lambda part: _AMERICAN.get(part.lastgroup or "") or part[0].replace("s", "z"), word)
 
 
 def _short(name: str, words: Sequence[str]) -> str:
@@ -83,16 +104,61 @@ def nearness(title: str, authors: Sequence[str], other_title: str, other_authors
 
 def alike(title: str, other_title: str) -> float:
     """How alike two titles are, from 0 (below what counts for anything) to 1: by words and by letters, the better
-    counts. Titles whose numbers differ are of a series ("part 1", "part 2"), not of one paper.
+    counts. Titles whose numbers differ are of a series ("part 1", "part 2", "II"), not of one paper, and a correction
+    or a reply is not what it speaks of. Where one only leaves out what follows the coined name, or has the same words
+    in another order, they are nearly equal.
     """
     mine, theirs = title_words(title), title_words(other_title)
-    if _numbers(mine) != _numbers(theirs):
+    if _series(mine) != _series(theirs) or _notices(title, mine) != _notices(other_title, theirs):
         return 0.0
-    return max(_ratio(mine, theirs), _ratio("".join(mine), "".join(theirs)))
+    found = max(_ratio(mine, theirs), _ratio("".join(mine), "".join(theirs)))
+    if found < _REARRANGED and (_rearranged(mine, theirs) or _subtitle_dropped(title, other_title)):
+        return _REARRANGED
+    return found
 
 
-def _numbers(words: Sequence[str]) -> set[str]:
-    return {word for word in words if any(c.isdigit() for c in word)}
+_REARRANGED = 0.9
+_ORDINALS = frozenset({
+    "one", "two", "three", "four", "five", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth",
+    "ninth", "tenth",
+})  # fmt: skip
+_DIGITS = re.compile(r"\d+")
+_ROMAN = re.compile(r"[ivx]{1,5}")
+_MEMBER = frozenset({"part", "volume", "vol", "chapter", "section", "book", "act", "series", "phase", "stage"})
+_NOTICE = re.compile(
+    r"\s*\W?\s*(?:re\W|(?:corrigend|errat|addend)(?:um|a)\b|(?:author |publisher )?correction\b|retract(?:ion|ed)\b"
+    r"|withdrawn\b|(?:reply|response|rejoinder|comments?|commentary) (?:to|on)\b)",
+    re.I,
+)
+
+
+def _series(words: Sequence[str]) -> set[str]:
+    """What tells the members of a series apart: numbers, ordinals, Roman numbers at the end, letters after "part"."""
+    last = len(words) - 1
+    named = {
+        word
+        for n, word in enumerate(words)
+        if word in _ORDINALS
+        or ((n == last or words[n - 1] in _MEMBER) and n > 0 and (_ROMAN.fullmatch(word) or len(word) == 1))
+    }
+    return named.union(*(_DIGITS.findall(word) for word in words))
+
+
+def _notices(title: str, words: Sequence[str]) -> bool:
+    return _NOTICE.match(title) is not None or words[-1:] in (("corrigendum",), ("erratum",), ("retraction",))
+
+
+def _rearranged(mine: Sequence[str], theirs: Sequence[str]) -> bool:
+    telling = set(mine) - _COMMON
+    return len(telling) >= 3 and telling == set(theirs) - _COMMON
+
+
+def _subtitle_dropped(title: str, other_title: str) -> bool:
+    names = [_COINED.match(one) for one in sorted((title, other_title), key=len)]
+    short, long = names
+    return bool(
+        short and long and short[1] == long[1] and short.end() >= min(len(title.strip()), len(other_title.strip()))
+    )
 
 
 def _ratio(one: Sequence[str], other: Sequence[str]) -> float:

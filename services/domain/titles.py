@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from functools import lru_cache
 
 from services.domain.text import latex_to_text
+from services.domain.words import fold
 
 _GENERIC = re.compile(
     r"(?:guest )?editorials?(?: board| note)?"
@@ -20,6 +20,12 @@ _GENERIC = re.compile(
 """Standing names of what journals print beside papers, as `title_words` gives them."""
 
 
+_BETWEEN_DIGITS = re.compile(r"(?<=\d) (?=\d)")
+"""Blanks go, so that `Fine-Tuning` is `Finetuning`, but version 2.5 is not 25."""
+_TELLING_SIGN = re.compile(r"[,&+#]")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
+
 @lru_cache(maxsize=8192)  # a page's titles are asked for again at each step of storing it
 def title_fingerprint(title: str, beside: str = "") -> str:
     """A fingerprint (32 hexadecimal digits), equal for titles that differ in case, accents, TeX or
@@ -30,7 +36,7 @@ def title_fingerprint(title: str, beside: str = "") -> str:
     it is left out of account where the title is enough, so that sources which know less still agree.
     """
     words = title_words(title)
-    letters = "".join(words)
+    letters = _BETWEEN_DIGITS.sub(".", " ".join(words)).replace(" ", "")
     if not letters:
         return ""
     if not _identifies(words):
@@ -44,12 +50,10 @@ def title_fingerprint(title: str, beside: str = "") -> str:
 @lru_cache(maxsize=8192)
 def title_words(text: str) -> tuple[str, ...]:
     """The words of a title for comparing: TeX made legible, lower case, without accents or punctuation."""
-    plain = latex_to_text(text)
-    if plain.isascii():
-        return tuple(re.findall(r"[^\W_]+", plain.lower()))
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", plain).casefold())
-    bare = "".join(c for c in folded if not unicodedata.combining(c))
-    return tuple(re.findall(r"[^\W_]+", bare))
+    plain = fold(latex_to_text(text))
+    if _TELLING_SIGN.search(plain):
+        plain = _THOUSANDS.sub("", plain).replace("&", " and ").replace("c++", "cplusplus").replace("c#", "csharp")
+    return tuple(re.findall(r"[^\W_]+", plain))
 
 
 def _identifies(words: tuple[str, ...]) -> bool:

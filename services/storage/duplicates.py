@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,16 +35,16 @@ def apart(session: Session, rows: Iterable[int]) -> dict[int, set[int]]:
     return dict(found)
 
 
-def flag(session: Session, titles: Sequence[Any], *, now: datetime) -> int:
+def flag(session: Session, titles: Sequence[Mapping[str, Any]], *, now: datetime) -> int:
     """Flag pairs among papers whose titles (paper_id, head_key, body_key) are new and all others; returns how many.
 
     Pairs that are flagged, or decided, already stay as they are.
     """
-    new = {row.paper_id for row in titles}
+    new = {row["paper_id"] for row in titles}
     pairs: set[tuple[int, int]] = set()
     for column, keys in (
-        (Title.head_key, {row.head_key for row in titles} - {""}),
-        (Title.body_key, {row.body_key for row in titles} - {""}),
+        (Title.head_key, {row["head_key"] for row in titles} - {""}),
+        (Title.body_key, {row["body_key"] for row in titles} - {""}),
     ):
         alike: dict[str, set[int]] = defaultdict(set)
         for part in chunks(sorted(keys)):

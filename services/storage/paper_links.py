@@ -58,17 +58,21 @@ def write_links(
         for row in session.execute(sa.select(*map(col, _COMPARED)).where(col(Link.paper_id).in_(part))):
             there[(row.paper_id, row.url_key)] = row
     fresh = {key: link for key, link in found.items() if key not in there or _replaces(link, by_title, there[key])}
-    repo_ids, new_repo_ids = repo_rows.ensure(session, list(fresh.values()), now=now)
+    # What a paper only used is not looked after: its stars and releases say nothing of the paper.
+    theirs = [link for link in fresh.values() if standing(link.evidence) != "unrelated"]
+    repo_ids, new_repo_ids = repo_rows.ensure(session, theirs, now=now)
     rows = [
         {
             "paper_id": paper_id, "url": link.url, "url_key": url_key, "kind": link.kind, "slug": link.slug,
-            "evidence": link.evidence, "repo_id": repo_ids.get(link.url.lower()), "found_at": now,
-            "by_title": by_title,
+            "evidence": link.evidence, "found_at": now, "by_title": by_title,
+            "repo_id": repo_ids.get(link.url.lower()) if standing(link.evidence) != "unrelated" else None,
         }
         for (paper_id, url_key), link in fresh.items()
     ]  # fmt: skip
     upsert(session, Link, rows, ["paper_id", "url_key"], update=_REWRITTEN)
-    had_code = {paper_id for (paper_id, _), row in there.items() if row.kind == "code"}
+    had_code = {
+        paper_id for (paper_id, _), row in there.items() if row.kind == "code" and standing(row.evidence) != "unrelated"
+    }
     appeared = [
         (paper_id, code_appeared(link))
         for (paper_id, _), link in fresh.items()

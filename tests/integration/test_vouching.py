@@ -138,3 +138,17 @@ def test_without_a_token_the_readme_is_read_at_its_public_address(make_runtime: 
         counts.append(sum(seen.path == readme for seen in server.requests))
     assert counts == [1, 1, 2], "it is read again after a push, and only then"
     assert [link.evidence for link in all_rows(rt, Link)] == ["readme"]
+
+
+def test_what_a_paper_only_used_is_not_looked_after(rt: Runtime) -> None:
+    """Until somebody who knows says that it is the paper's own."""
+    text = "We build on X (https://github.com/them/x). Code: https://github.com/quill/lanterns"
+    feed = add_feed(rt, "hf")
+    store(rt, [entry(1, abstract=text)], feed=feed)
+    used, own = sorted(all_rows(rt, Link), key=lambda link: link.evidence, reverse=True)
+    assert (used.slug, standing(used.evidence), used.repo_id) == ("them/x", "unrelated", None)
+    assert (own.slug, standing(own.evidence)) == ("quill/lanterns", "official")
+    assert [repo.slug for repo in all_rows(rt, Repo)] == ["quill/lanterns"]
+    store(rt, [entry(1, abstract=text, upvotes=7, links=(code("them/x", "hf"),))], feed=feed)
+    assert {link.slug: standing(link.evidence) for link in all_rows(rt, Link)}["them/x"] == "official"
+    assert sorted(repo.slug for repo in all_rows(rt, Repo)) == ["quill/lanterns", "them/x"]

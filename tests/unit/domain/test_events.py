@@ -145,6 +145,7 @@ def test_only_what_speaks_for_the_paper_is_verified() -> None:
     assert {e: standing(e) for e in EVIDENCE} == {
         "abstract": "official", "comment": "official", "hf": "official", "project_page": "official",
         "readme": "official", "feed": "claimed", "hf_auto": "claimed",
+        "in_passing": "unrelated",
     }  # fmt: skip
     assert standing("somewhere") == "unrelated"
     assert [e for e in EVIDENCE if is_verified(e)] == ["abstract", "comment", "hf", "project_page", "readme"]

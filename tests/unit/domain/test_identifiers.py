@@ -273,15 +273,32 @@ def test_an_address_of_no_page_identifies_nothing(url: str) -> None:
         (r"Poincar\'e Embeddings for Trees", "Poincare Embeddings for Trees"),
         ("Straße und Weg im Modell", "STRASSE UND WEG IM MODELL"),
         ("Half\u2010Precision ﬁne Tuning", "Half-precision fine tuning"),
+        ("Tides & Ports of the World", r"Tides \& Ports of the World"),
+        ("Tides & Ports of the World", "Tides and Ports of the World"),
+        ("Øresund and Ærø Tides", "Oresund and Aero Tides"),
+        ("Łódź Papers on Tides", "Lodz papers on tides"),
+        ("Tides of the 1,000 Ports", "Tides of the 1000 Ports"),
+        (r"H$_2$O: A Heavy-Hitter Oracle", "H₂O: A Heavy Hitter Oracle"),
+        ("Fine-tuning 3-D Models of Tides", "Finetuning 3D Models of Tides"),
     ],
 )
 def test_titles_that_differ_in_dress_only_share_a_fingerprint(one: str, other: str) -> None:
     assert title_fingerprint(one) == title_fingerprint(other) != ""
 
 
-def test_other_titles_have_other_fingerprints() -> None:
-    titles = ["A Study of Large Models", "A Study of Larger Models", "A Study of Large Models II"]
-    assert len({title_fingerprint(title) for title in titles}) == 3
+@pytest.mark.parametrize(
+    "titles",
+    [
+        ("A Study of Large Models", "A Study of Larger Models", "A Study of Large Models II"),
+        ("Lantern 2.5 Technical Report", "Lantern 25 Technical Report", "Lantern 2 Technical Report"),
+        ("C Programs and Their Tides", "C++ Programs and Their Tides", "C# Programs and Their Tides"),
+        ("Tides in Ports, Part I", "Tides in Ports, Part II", "Tides in Ports, Part 1"),
+        ("Tides in Ports", "Corrigendum: Tides in Ports", "Reply to: Tides in Ports", "[Re] Tides in Ports"),
+        (r"$\alpha$-Tides in Ports", r"$\beta$-Tides in Ports", "Tides in Ports"),
+    ],
+)
+def test_other_titles_have_other_fingerprints(titles: tuple[str, ...]) -> None:
+    assert len({title_fingerprint(title) for title in titles}) == len(titles)
 
 
 @pytest.mark.parametrize(

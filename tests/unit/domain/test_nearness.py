@@ -19,6 +19,13 @@ def meet(one: str, other: str) -> bool:
         ("Reading the Tide from the Shoreline", "On Reading the Tide from a Shoreline"),
         (r"$\alpha$-Lanterns for Sch\"odinger Harbours", "α-Lanterns for Schödinger Harbours"),
         ("LanternNet: Learning to Read Tides", "LanternNet: Learning Tides"),
+        ("LanternNet: Sparse Lanterns for Tidal Inference", "LanternNet"),
+        ("Modelling Colour Behaviour in Harbour Centres", "Modeling Color Behavior in Harbor Centers"),
+        ("Finetuning Multimodal Pretrained Lanterns", "Fine-tuning Multi-modal Pre-trained Lanterns"),
+        ("A Survey on Tidal Lanterns", "Tidal Lanterns: A Survey"),
+        ("Towards Robust Tidal Lanterns", "Toward Robust Tidal Lanterns"),
+        ("Lantern-4 and the Reading of Tides", "Lantern4 and the Reading of Tides"),
+        ("Learning to Read Tides with LLMs", "Learning to Read Tides with Large Language Models"),
     ],
 )
 def test_an_edited_title_meets_the_old_one_and_is_worth_asking_about(one: str, other: str) -> None:
@@ -35,6 +42,18 @@ def test_an_edited_title_meets_the_old_one_and_is_worth_asking_about(one: str, o
         ("Sparse lanterns for tidal inference, part 1", "Sparse lanterns for tidal inference, part 2"),
         ("The 2025 report on harbour lanterns", "The 2026 report on harbour lanterns"),
         ("A survey of large lantern models", "A survey of tidal gradients in agents"),
+        ("Sparse lanterns for tidal inference, Part I", "Sparse lanterns for tidal inference, Part II"),
+        ("Sparse lanterns for tidal inference III", "Sparse lanterns for tidal inference IV"),
+        ("Sparse lanterns for tidal inference: part one", "Sparse lanterns for tidal inference: part two"),
+        ("Sparse lanterns for tidal inference, volume A", "Sparse lanterns for tidal inference, volume B"),
+        ("The first lantern challenge: findings", "The second lantern challenge: findings"),
+        ("Lantern-7B: sparse tidal inference", "Lantern-13B: sparse tidal inference"),
+        ("Sparse lanterns for tidal inference", "Corrigendum to: Sparse lanterns for tidal inference"),
+        ("Sparse lanterns for tidal inference", "Erratum: Sparse lanterns for tidal inference"),
+        ("Sparse lanterns for tidal inference", "Retraction of: Sparse lanterns for tidal inference"),
+        ("Sparse lanterns for tidal inference", "Reply to: Sparse lanterns for tidal inference"),
+        ("Sparse lanterns for tidal inference", 'Comment on "Sparse lanterns for tidal inference"'),
+        ("Sparse lanterns for tidal inference", "[Re] Sparse lanterns for tidal inference"),
     ],
 )
 def test_a_series_or_a_common_phrase_is_nothing(one: str, other: str) -> None:
