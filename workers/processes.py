@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from billiard import pool as billiard_pool
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
@@ -29,6 +30,9 @@ from workers.app import StageTask
 from workers.embedded import keep_what_is_loaded, wait_for_signal
 
 log = structlog.get_logger(__name__)
+
+UNHEARD_S = 2.0
+"""How long a child that ends waits until its last results have been read."""
 
 NO_BROKER = (
     "a separate {what} needs BROADSHEET_BROKER_URL, an address that all processes reach, such as "
@@ -99,6 +103,7 @@ def run_worker(rt: Runtime, *, stages: Sequence[str], pool: str) -> int:
             loglevel=rt.settings.log_level.upper(),
         )  # fmt: skip
         end_within(worker, rt.settings.lease_s)
+        end_unheard()
         keep_what_is_loaded()  # before the children are forked, who share it
         log.info("worker.started", stages=list(stages), pool=pool, concurrency=rt.settings.concurrency)
         worker.start()
@@ -133,6 +138,17 @@ def end_within(worker: Any, seconds: float) -> None:
             late.cancel()
 
     worker.stop = stop_in_time
+
+
+def end_unheard(seconds: float = UNHEARD_S) -> None:
+    """Let children of this process that end wait no longer than that for the main process to read their last results.
+
+    They wait for 30 seconds (`billiard.pool.Worker._ensure_messages_consumed`), in vain where it reads no more: told to
+    end, it forgets what its children had been handed and not yet begun (`celery.concurrency.asynpool`, `flush`), and
+    once nothing is left that it remembers, it only waits for them. Of results we keep none.
+    """
+    every_s = billiard_pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_INTERVAL
+    billiard_pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = round(seconds / every_s)
 
 
 class _Parts:

@@ -65,6 +65,10 @@ class Archive:
         """The first value of a query's only row."""
         return int(self.rows(query, **values)[0][0] or 0)
 
+    def in_doubt(self) -> set[tuple[int, int]]:
+        """Deliveries, each with its try, whose intent is committed and whose outcome is not."""
+        return {(row[0], row[1]) for row in self.rows("SELECT id, attempts FROM deliveries WHERE state = 'sending'")}
+
     def change(self, statement: str, **values: Any) -> None:
         """Change rows, as an operator would."""
         with self._engine.begin() as connection:

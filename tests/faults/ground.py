@@ -11,7 +11,7 @@ import smtplib
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ import structlog.testing
 from config.settings import Settings
 from services.channels.email import SmtpChannel
 from services.channels.outbox_folder import OutboxFolder
+from services.domain.jobs import STAGES
 from services.pipeline import drain
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
@@ -153,14 +154,14 @@ class Ground:
 
     # -- workers -------------------------------------------------------------------------------------------
 
-    def work(self, fault: Fault | None = None, *, recover: bool = False) -> str:
+    def work(self, fault: Fault | None = None, *, recover: bool = False, stages: Sequence[str] = STAGES) -> str:
         """Fork a worker that runs what is due: `idle` when it got to the end, else `killed`, or `paused`.
 
         A paused one is left stopped; see `go_on`. Any other end is an error of the worker and raised here.
         """
         pid = os.fork()
         if pid == 0:
-            self._child(fault, recover)
+            self._child(fault, recover, stages)
         return self._wait(pid)
 
     def go_on(self) -> str:
@@ -183,7 +184,7 @@ class Ground:
             raise RuntimeError(f"a worker ended with {code}; see {self.home / 'worker.log'}")
         return "idle"
 
-    def _child(self, fault: Fault | None, recover: bool) -> None:
+    def _child(self, fault: Fault | None, recover: bool, stages: Sequence[str]) -> None:
         code = 1
         try:
             structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_nothing])
@@ -194,7 +195,7 @@ class Ground:
                 self.patch()
             if recover:
                 monitor.recover(rt)
-            drain.run_until_idle(rt, patience=PATIENCE)
+            drain.run_until_idle(rt, stages=stages, patience=PATIENCE)
             code = 0
         except BaseException:
             with (self.home / "worker.log").open("a") as log:

@@ -104,27 +104,27 @@ def no_claim_of_expired_leases() -> None:
 
 def outcome_before_send() -> None:
     """A delivery is marked accepted before the dot is sent."""
-    move = send._move
+    move = send._Round.move
 
-    def too_early(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
+    def too_early(self: send._Round, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
         if to == "sending":
-            move(rt, claim, delivery_id, "sending", **values)
-            move(rt, claim, delivery_id, "accepted")
+            move(self, claim, delivery_id, "sending", **values)
+            move(self, claim, delivery_id, "accepted")
         elif to != "accepted":
-            move(rt, claim, delivery_id, to, **values)
+            move(self, claim, delivery_id, to, **values)
 
-    send._move = too_early
+    send._Round.move = too_early  # type: ignore[method-assign]
 
 
 def intent_skipped() -> None:
     """The dot is sent without the intent having been committed."""
-    move = send._move
+    move = send._Round.move
 
-    def unprepared(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
+    def unprepared(self: send._Round, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
         if to != "sending":
-            move(rt, claim, delivery_id, to, **values)
+            move(self, claim, delivery_id, to, **values)
 
-    send._move = unprepared
+    send._Round.move = unprepared  # type: ignore[method-assign]
     vars(deliveries)["may_move"] = lambda *_: True
 
 
@@ -158,7 +158,7 @@ def run(world: Any, *, faults: int, seed: int) -> dict[str, Report]:
         name: one(world, name, patch, points, faults=faults, seed=seed) for name, (patch, points) in VARIANTS.items()
     }
     return found | {
-        f"{name} (simulation)": simulated(name, seeds=8 * simulation.SEEDS_A_WORLD, seed=seed) for name in VARIANTS
+        f"{name} (simulation)": simulated(name, seeds=24 * simulation.SEEDS_A_WORLD, seed=seed) for name in VARIANTS
     }
 
 

@@ -283,6 +283,7 @@ class World:
         """Announce new works on `day`: `daily` of them in the daily listing, the others elsewhere; returns how many.
 
         One of the daily works is in the blog as well and one in the lab's feed; one of the blog's is in the lab's.
+        Each feed, and each page of the daily listing, brings a repository or two.
         """
         with self._lock:
             first = len(self._works)
@@ -291,11 +292,12 @@ class World:
             for n in range(daily):
                 number = first + n
                 feeds = ("daily", *(("blog",) if n == 0 else ()), *(("lab",) if n == 1 else ()))
-                slug = f"harbour/lights-{number}" if n in (0, 3) else ""
+                slug = f"harbour/lights-{number}" if n % 2 == 0 else ""
                 added.append(Work(number, day, f"arxiv:{stem}.{10000 + number:05d}", feeds, slug))
             for n, feeds in enumerate((("blog",), ("blog", "lab"), ("lab",))[:elsewhere]):
                 number = first + daily + n
-                added.append(Work(number, day, f"url:https://notes.example.org/{number}", feeds))
+                slug = f"harbour/lights-{number}" if n != 1 else ""
+                added.append(Work(number, day, f"url:https://notes.example.org/{number}", feeds, slug))
             self._works += added
             self._today = max(self._today, day)
             return len(added)
@@ -412,9 +414,10 @@ def _hf_item(work: Work) -> dict[str, Any]:
 def _feed_item(work: Work) -> dict[str, Any]:
     scheme, _, value = work.name.partition(":")
     url = f"https://arxiv.org/abs/{value}" if scheme == "arxiv" else value
+    code = f" Code: https://github.com/{work.slug}" if work.slug and "daily" not in work.feeds else ""
     return {
         "id": url, "url": url, "title": work.title, "date_published": f"{work.day.isoformat()}T00:10:00Z",
-        "content_text": f"A note on light number {work.number} of the harbour and what it tells.",
+        "content_text": f"A note on light number {work.number} of the harbour and what it tells.{code}",
     }  # fmt: skip
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from types import SimpleNamespace
 from typing import Any
 
-from workers.processes import end_within
+import pytest
+from billiard import pool as billiard_pool
+
+from workers.processes import UNHEARD_S, end_unheard, end_within
 
 
 class Worker:
@@ -41,3 +45,15 @@ def test_a_child_that_does_not_end_is_killed_when_its_lease_is_over() -> None:
 
 def test_a_child_that_ends_is_let_finish() -> None:
     assert ended("sleep 0.05; exit 7", 30) == (3, 7)
+
+
+def test_a_child_whose_last_result_nobody_reads_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    limit = "GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT"
+    monkeypatch.setattr(billiard_pool, limit, getattr(billiard_pool, limit))  # put back in the end
+    monkeypatch.setattr("time.sleep", slept.append)
+    end_unheard()
+    child = SimpleNamespace(on_ready_counter=SimpleNamespace(value=2))  # it has done three tasks
+    worker: Any = billiard_pool.Worker
+    assert not worker._ensure_messages_consumed(child, completed=3)
+    assert sum(slept) == pytest.approx(UNHEARD_S)
