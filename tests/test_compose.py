@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ def test_every_setting_it_gives_is_one_there_is_and_every_variable_is_in_the_exa
     assert {name for name in wanted if not re.search(rf"^#? ?{name}=", example, re.MULTILINE)} <= {"WEB_PORT"}
 
 
+def test_whatever_is_set_in_the_file_reaches_our_services() -> None:
+    ours = [service for service in SERVICES.values() if service.get("image", "").startswith("broadsheet")]
+    assert ours
+    assert all(service["env_file"] == [{"path": ".env", "required": False}] for service in ours)
+
+
 @pytest.mark.parametrize("name", ["postgres", "redis"])
 def test_databases_are_reached_from_inside_alone_and_want_a_password(name: str) -> None:
     assert "ports" not in SERVICES[name]
@@ -49,7 +56,23 @@ def test_flower_is_off_unless_asked_for_and_then_behind_the_administrators_login
     assert flower["profiles"] == ["flower"]
     assert all(port.startswith("127.0.0.1:") for port in flower["ports"])
     assert flower["environment"]["PASSWORD"] == "${FLOWER_PASSWORD:-${BROADSHEET_ADMIN_PASSWORD:-}}"
-    script = flower["entrypoint"][-1]
-    assert script.index('[ -n "$$PASSWORD" ] ||') < script.index("exit 1") < script.index("exec celery flower")
-    assert 'FLOWER_BASIC_AUTH="admin:$$PASSWORD"' in script
     assert all("profiles" not in service for one, service in SERVICES.items() if one != "flower")
+
+
+@pytest.mark.parametrize(
+    ("password", "starts"),
+    [("open lanterns at dusk", True), ("a:b#c$d\"e'f*", True), ("", False), ("in,two", False), ("längs", False)],
+)
+def test_flower_starts_with_a_password_it_can_check_and_with_no_other(
+    tmp_path: Path, password: str, starts: bool
+) -> None:
+    """It splits a list of logins at commas, so that a part of such a password would open it."""
+    program = tmp_path / "celery"
+    program.write_text('#!/bin/sh\necho "$1 with $FLOWER_BASIC_AUTH"\n')
+    program.chmod(0o755)
+    command = [part.replace("$$", "$") for part in SERVICES["flower"]["entrypoint"]]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PASSWORD": password}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if starts else 1)
+    assert done.stdout.strip() == (f"flower with admin:{password}" if starts else "")
+    assert starts or "_PASSWORD" in done.stderr
