@@ -129,6 +129,8 @@ def _load(pem: str, selector: str) -> Key:
 
 def sign(mail: bytes, signatures: Sequence[Signature], *, at: datetime) -> bytes:
     """`mail` (CRLF line ends) with a DKIM-Signature for each of `signatures` before it, made `at` that moment."""
+    if not signatures:
+        return mail
     head, _, body = mail.partition(b"\r\n\r\n")
     fields = _fields(head)
     body_hash = b64encode(sha256(_relaxed_body(body)).digest()).decode()

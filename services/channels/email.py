@@ -315,7 +315,7 @@ def _words(reply: bytes | str) -> str:
 def _stuffed(data: bytes) -> bytes:
     """The message as it goes over the wire, without the final dot: CRLF ends, leading dots doubled."""
     whole = data if data.endswith(b"\r\n") else data + b"\r\n"
-    return re.sub(rb"(?m)^\.", b"..", whole)
+    return (b"." if whole.startswith(b".") else b"") + whole.replace(b"\n.", b"\n..")
 
 
 def _wait_until_taken(link: socket.socket, timeout_s: float) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from binascii import b2a_qp
 from email.headerregistry import Address
-from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, getaddresses
+from functools import lru_cache
 from hashlib import sha256
 
 from services.domain.addresses import valid_email
@@ -22,6 +23,9 @@ from services.domain.messages import Message
 # long URL or identifier than leave its line long.
 _ONE_LINE = frozenset({"message-id", "list-id", "list-unsubscribe", "list-unsubscribe-post", "to", "from", "date"})
 _MAX_LINE = 990
+_USUAL_LINE = 76
+"""Of a name and its value; a colon, a blank and the line end come to it."""
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
 # A message says these itself; an extra header may not replace them or add a recipient.
 _OURS = frozenset(
     {
@@ -62,24 +66,47 @@ def build_mime(message: Message, mail_from: str, to: str) -> bytes:
         raise DeliveryRefused(f"{to[:80]!r} is not one plain mail address.")
     if not _MESSAGE_ID.fullmatch(message.message_id) or len(message.message_id) > 250:
         raise DeliveryRefused(f"{message.message_id[:80]!r} is no Message-ID.")
-    mail = EmailMessage(policy=_POLICY)
-    mail["From"] = sender(mail_from)
-    mail["To"] = Address(addr_spec=to)
-    mail["Subject"] = _header_text(message.subject, 400)
-    mail["Date"] = format_datetime(message.date)
-    mail["Message-ID"] = message.message_id
+    fields = [
+        ("From", str(sender(mail_from))),
+        ("To", to),
+        ("Subject", _header_text(message.subject, 400)),
+        ("Date", format_datetime(message.date)),
+        ("Message-ID", message.message_id),
+    ]
     list_id = _header_text(message.list_id, 200)
     if list_id:
-        mail["List-Id"] = list_id
+        fields.append(("List-Id", list_id))
     for name, value in message.headers.items():
         ours = name.lower() in _OURS or name.lower().startswith(_OUR_PREFIXES)
         if _HEADER_NAME.fullmatch(name) and not ours:
-            mail[name] = _header_text(value, 900)
-    mail.set_content(message.text, charset="utf-8", cte="quoted-printable")
-    if message.html is not None:
-        mail.add_alternative(message.html, subtype="html", charset="utf-8", cte="quoted-printable")
-        mail.set_boundary("=_" + sha256(message.message_id.encode()).hexdigest()[:32])
-    return re.sub(rb"\r\n|\r|\n", b"\r\n", mail.as_bytes())
+            fields.append((name, _header_text(value, 900)))
+    head = b"".join(_field(name, value) for name, value in fields) + b"MIME-Version: 1.0\r\n"
+    text = _part("plain", message.text)
+    if message.html is None:
+        return head + text
+    boundary = b"=_" + sha256(message.message_id.encode()).hexdigest()[:32].encode()
+    kind = b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n\r\n'
+    before = b"--" + boundary + b"\r\n"
+    return (
+        head + kind + before + text + b"\r\n" + before + _part("html", message.html) + b"\r\n--" + boundary + b"--\r\n"
+    )
+
+
+@lru_cache(maxsize=64)
+def _field(name: str, value: str) -> bytes:
+    """A header field with its line end. Most are one plain line; the others are folded and encoded by the library."""
+    plain = value.isascii() and value
+    if plain and (len(name) + len(value) <= _USUAL_LINE or (name.lower() in _ONE_LINE and len(value) < _MAX_LINE)):
+        return f"{name}: {value}\r\n".encode("ascii")
+    return _POLICY.fold_binary(name, _POLICY.header_store_parse(name, value)[1])
+
+
+def _part(kind: str, text: str) -> bytes:
+    """A text with its own header, as quoted-printable; its last line has an end."""
+    lines = _LINE_ENDS.sub("\r\n", text)
+    body = b2a_qp((lines if lines.endswith("\r\n") else f"{lines}\r\n").encode())
+    head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
+    return head.encode("ascii") + body
 
 
 def one_line(value: str, limit: int) -> str:

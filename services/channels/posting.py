@@ -53,7 +53,8 @@ def failure_of_error(error: UpstreamError, where: str) -> DeliveryError:
     if isinstance(error, RateLimited):
         return DeliveryDeferred(f"{where}: {word}", code=str(error.status or 429), retry_after=error.retry_after)
     if error.status is not None:
-        failure = failure_of_status(error.status, where, word)
+        own = word.removeprefix(f"{where} answered {error.status}").removeprefix(":").strip()
+        failure = failure_of_status(error.status, where, own)
         failure.code, failure.retry_after = str(error.status), error.retry_after
         return failure
     if isinstance(error, UpstreamRejected):

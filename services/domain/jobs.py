@@ -27,6 +27,9 @@ STAGE_OF = {
 }
 """Every kind of job and the stage it belongs to."""
 
+UNPAUSED = -3
+"""The priority of jobs that go on while their stage is paused: what operators are told, of that pause as well."""
+
 MOVES: Mapping[str, frozenset[str]] = {
     "ready": frozenset({"running", "done"}),
     "running": frozenset({"running", "ready", "done", "dead"}),
@@ -70,6 +73,11 @@ class Claim:
     """Tries that count against the limit, this one included."""
     lease_until: datetime
     due_at: datetime
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What every line of the log says of it."""
+        return {"job": self.job_id, "kind": self.kind, "key": self.key, "attempt": self.attempt}
 
 
 @dataclass(frozen=True, slots=True)

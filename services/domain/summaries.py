@@ -6,6 +6,7 @@ Nothing is written anew: the sentence is the authors' own, without the connectiv
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from services.domain.text import clean, excerpt
 
@@ -70,6 +71,7 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
+@lru_cache(maxsize=1_024)
 def telling_sentence(abstract: str, *, limit: int = 240) -> str | None:
     """The first sentence of `abstract` that says what the paper does, at most `limit` characters.
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+import msgspec
+from itsdangerous import BadData, Signer, URLSafeTimedSerializer, base64_encode
 
 from services.domain.errors import InvalidInput
 
@@ -29,14 +30,14 @@ def make_token(secret: str, purpose: str, row_id: int, version: int) -> str:
     """A URL-safe token for one act on one row."""
     if purpose not in PURPOSES:
         raise ValueError(f"unknown purpose {purpose!r}")
-    return _serializer(secret, purpose).dumps([row_id, version])
+    return _signed(secret, purpose, [row_id, version])
 
 
 def make_paper_token(secret: str, purpose: str, row_id: int, version: int, paper_id: int) -> str:
     """A URL-safe token for one reader's act on one paper."""
     if purpose not in PAPER_PURPOSES:
         raise ValueError(f"unknown purpose {purpose!r}")
-    return _serializer(secret, purpose).dumps([row_id, version, paper_id])
+    return _signed(secret, purpose, [row_id, version, paper_id])
 
 
 def read_token(
@@ -56,6 +57,17 @@ def read_paper_token(
     """The row, version and paper of a token for an act on a paper; else as `read_token`."""
     row_id, version, paper_id = _read((*old, secret), purpose, token, max_age, length=3)
     return row_id, version, paper_id
+
+
+def _signed(secret: str, purpose: str, numbers: list[int]) -> str:
+    """What `URLSafeTimedSerializer.dumps` makes of so few numbers, in less than half of its time: it tries first
+    whether they compress. An edition holds five a paper."""
+    return _signer(secret, purpose).sign(base64_encode(msgspec.json.encode(numbers))).decode()
+
+
+@lru_cache(maxsize=64)
+def _signer(secret: str, purpose: str) -> Signer:
+    return _serializer(secret, purpose).make_signer()
 
 
 @lru_cache(maxsize=64)

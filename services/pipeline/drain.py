@@ -48,6 +48,8 @@ class Handler:
     run: Callable[[Runtime, Claim], None]
     failed: Failed
     policy: RetryPolicy
+    run_on: Callable[[Runtime, Claim, send.Ended], None] | None = None
+    """As `run`, and on to jobs behind it, which it claims itself; it tells of each how it ended."""
 
 
 def _nothing(_: Session, __: Claim, ___: BaseException, ____: Runtime, _____: bool) -> None:
@@ -64,7 +66,9 @@ HANDLERS: Mapping[str, Handler] = {
     "parse_document": Handler(parse.parse_document, parse.parse_failed, RetryPolicy(attempts=5, max_wait=HOUR)),
     "enrich_repos": Handler(enrich.enrich_repos, enrich.enrich_failed, RetryPolicy(attempts=6, factor=3)),
     "compose_edition": Handler(notify.compose_edition, _nothing, RetryPolicy(attempts=8, max_wait=HOUR)),
-    "send_deliveries": Handler(send.send_deliveries, send.send_failed, RetryPolicy(attempts=10, max_wait=2 * HOUR)),
+    "send_deliveries": Handler(
+        send.send_deliveries, send.send_failed, RetryPolicy(attempts=10, max_wait=2 * HOUR), send.send_on
+    ),
     "send_notice": Handler(notices.send_notice, _nothing, RetryPolicy(attempts=10, max_wait=HOUR)),
     "ask_to_confirm": Handler(opt_in.ask_to_confirm, opt_in.opt_in_failed, RetryPolicy(attempts=10, max_wait=HOUR)),
     "recheck_papers": Handler(recheck.recheck_papers, recheck.recheck_failed, RetryPolicy(attempts=5, max_wait=HOUR)),
@@ -102,40 +106,61 @@ def run_next(
     stages: Sequence[str] | None = None,
     overdue_since: datetime | None = None,
 ) -> str | None:
-    """Claim a job as `claim_next` does, and run it; how it ended, or `None` when there is none."""
+    """Claim a job as `claim_next` does, and run it and those that go with it; how it ended, or `None` when there is
+    none."""
     claim = claim_next(rt, job_id=job_id, stages=stages, overdue_since=overdue_since)
-    return run_job(rt, claim) if claim is not None else None
+    return run_jobs(rt, claim)[0][1] if claim is not None else None
 
 
 def run_job(rt: Runtime, claim: Claim) -> str:
     """Run one claimed job and account for it; returns done, retry, waited, dead or lost."""
+    error: Exception | None = None
+    if not _used_up(claim):
+        with structlog.contextvars.bound_contextvars(**claim.told):
+            try:
+                HANDLERS[claim.kind].run(rt, claim)
+            except Exception as caught:  # whatever it is, it becomes a row
+                error = caught
+    return _ended(rt, claim, error)
+
+
+def run_jobs(rt: Runtime, claim: Claim) -> list[tuple[Claim, str]]:
+    """The same, and on to the jobs that its handler claims behind it; how each ended, in order."""
+    run_on = HANDLERS[claim.kind].run_on
+    if run_on is None or _used_up(claim):
+        return [(claim, run_job(rt, claim))]
+    ran: list[tuple[Claim, str]] = []
+    run_on(rt, claim, lambda one, error: ran.append((one, _ended(rt, one, error))))
+    return ran
+
+
+def _used_up(claim: Claim) -> bool:
+    """Whether nobody reported a failure, yet the tries are used up: it takes its workers down with it."""
+    return claim.tries > HANDLERS[claim.kind].policy.attempts
+
+
+def _ended(rt: Runtime, claim: Claim, error: Exception | None) -> str:
+    """Account for a job that has ended: well, or of an error."""
     handler = HANDLERS[claim.kind]
-    with structlog.contextvars.bound_contextvars(
-        job=claim.job_id, kind=claim.kind, key=claim.key, attempt=claim.attempt
-    ):
-        if claim.tries > handler.policy.attempts:
-            # Nobody reported a failure, yet the tries are used up: it takes its workers down with it.
+    with structlog.contextvars.bound_contextvars(**claim.told):
+        if _used_up(claim):
             return _account(rt, claim, handler, RuntimeError(f"its worker died {claim.tries - 1} times"), None)
-        try:
-            handler.run(rt, claim)
-        except LeaseLost as lost:
-            log.warning("job.lost", why=str(lost))
+        if error is None:
+            return "done"
+        if isinstance(error, LeaseLost):
+            log.warning("job.lost", why=str(error))
             return "lost"
-        except NotFound as gone:
-            log.info("job.gone", why=str(gone))
-            return _account(rt, claim, handler, gone, None)
-        except (OperationalError, InterfaceError) as error:
+        if isinstance(error, NotFound):
+            log.info("job.gone", why=str(error))
+            return _account(rt, claim, handler, error, None)
+        policy = _policy(rt, handler)
+        if isinstance(error, (OperationalError, InterfaceError)):
             # The database is in trouble, which says nothing of the job: it has all its tries, not a bug's few.
-            policy = _policy(rt, handler)
             soon = replace(policy, first_wait=min(policy.first_wait, DATABASE_RETRY), factor=DATABASE_FACTOR)
-            return _account(
-                rt, claim, handler, error, soon.backoff(claim.tries) if claim.tries < policy.attempts else None
-            )
-        except Exception as error:  # whatever it is, it becomes a row
-            policy = _policy(rt, handler)
+            wait = soon.backoff(claim.tries) if claim.tries < policy.attempts else None
+        else:
             wait = retry_in(error, attempt=claim.tries, policy=policy, jitter=rt.jitter())
-            return _account(rt, claim, handler, error, wait)
-        return "done"
+        return _account(rt, claim, handler, error, wait)
 
 
 def _policy(rt: Runtime, handler: Handler) -> RetryPolicy:
@@ -218,11 +243,11 @@ def run_until_idle(
             claim = claim_next(rt, stages=stages)
             if claim is None:
                 return
-            outcome = run_job(rt, claim)
-            with lock:
-                counted[outcome] = counted.get(outcome, 0) + 1
-            if on_job is not None:
-                on_job(claim, outcome)
+            for ran, outcome in run_jobs(rt, claim):
+                with lock:
+                    counted[outcome] = counted.get(outcome, 0) + 1
+                if on_job is not None:
+                    on_job(ran, outcome)
 
     deadline = rt.now() + patience
     while not stop.is_set():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from dataclasses import asdict, replace
@@ -11,6 +10,7 @@ from email.utils import parseaddr
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import msgspec
 import structlog
 import zstandard
 from sqlalchemy import Engine
@@ -129,12 +129,12 @@ def mail_domain(rt: Runtime) -> str:
 def pack(message: Message) -> bytes:
     """A message as kept on its delivery."""
     data = {**asdict(message), "date": message.date.isoformat(), "headers": dict(message.headers)}
-    return zstandard.ZstdCompressor(level=6).compress(json.dumps(data, ensure_ascii=False).encode())
+    return zstandard.ZstdCompressor(level=6).compress(msgspec.json.encode(data))
 
 
 def unpack(kept: bytes) -> Message:
     """A kept message, the same as was packed."""
-    data = json.loads(zstandard.ZstdDecompressor().decompress(kept, max_output_size=MAX_KEPT))
+    data = msgspec.json.decode(zstandard.ZstdDecompressor().decompress(kept, max_output_size=MAX_KEPT))
     return Message(**{**data, "date": datetime.fromisoformat(data["date"]), "thread": tuple(data["thread"]),
                       "short": tuple(data["short"])})  # fmt: skip
 

@@ -4,13 +4,16 @@
 
 Between the commit of `sending` and that of the outcome lies the one window in which nobody can say whether a
 message left. A delivery that a later try finds `sending` was caught in it: `BROADSHEET_SMTP_AMBIGUITY` decides.
+
+Where mail follows mail, the next job is claimed with the outcome of one: two commits a mail. A third could be saved if
+an outcome waited for the next intent; but then nearly every kill would leave a mail in doubt, and now few do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -37,6 +40,12 @@ SLACK_PACE_S = 1.0
 """Slack takes about one message a second in a channel."""
 HOUR, SHORTEST_WAIT = timedelta(hours=1), timedelta(seconds=1)
 
+GOES_ON_FOR = timedelta(seconds=1)
+"""So long a worker goes from mail to mail before it looks anew at what else there is to do."""
+
+Ended = Callable[[Claim, Exception | None], None]
+"""Told of a job that has ended, and of what."""
+
 OUTCOMES = {
     "suppress": ("suppressed", "the subscriber is not active"),
     "expire": ("expired", "too late to be of use"),
@@ -55,49 +64,87 @@ def send_job(edition_id: int, again: str = "") -> NewJob:
 
 def send_deliveries(rt: Runtime, claim: Claim) -> None:
     """Send what is left to send of one edition: payload `edition_id`. Each delivery keeps its own state."""
+    _send_edition(rt, claim, until=None)
+
+
+def send_on(rt: Runtime, claim: Claim, ended: Ended) -> None:
+    """Send one edition as `send_deliveries` does, and go on to the next while that is the most urgent job there is.
+
+    `ended` is told of each job once what became of it is committed.
+    """
+    # At a rate each mail waits for its turn, and meanwhile another kind of job may be more urgent.
+    at_rate = rt.settings.smtp_per_second or rt.settings.smtp_per_hour
+    until = None if at_rate else rt.now() + GOES_ON_FOR
+    following: Claim | None = claim
+    while following is not None:
+        one, following = following, None
+        with structlog.contextvars.bound_contextvars(**one.told):
+            try:
+                following = _send_edition(rt, one, until)
+            except Exception as error:  # whatever it is, it becomes a row
+                ended(one, error)
+            else:
+                ended(one, None)
+
+
+def _send_edition(rt: Runtime, claim: Claim, until: datetime | None) -> Claim | None:
+    """Send what is left to send of one edition; the job that is next, where one was claimed with the last outcome."""
     with rt.reading() as session:
         left = deliveries.unsettled(session, claim.payload["edition_id"])
     again: list[DeliveryError] = []
-    finished = False
+    end = _End()
     for place, delivery_id in enumerate(left, 1):
         try:
-            finished = _send(rt, claim, delivery_id, last=place == len(left) and not again)
+            end = _send(rt, claim, delivery_id, last=place == len(left) and not again, until=until)
         except DeliveryDeferred as error:
             again.append(error)
     if again:
         raise max(again, key=lambda error: error.retry_after or timedelta(0))
-    if not finished:
+    if not end.finished:
         with rt.step(claim):
             pass
+    return end.next
 
 
-def _send(rt: Runtime, claim: Claim, delivery_id: int, *, last: bool = False) -> bool:
-    """Send one delivery, or settle it unsent. With `last` its outcome ends the job, in one transaction with it;
-    returns whether that has been done."""
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Whether the job has ended with a delivery's outcome, and what was claimed with it."""
+
+    finished: bool = False
+    next: Claim | None = None
+
+
+def _send(rt: Runtime, claim: Claim, delivery_id: int, *, last: bool = False, until: datetime | None = None) -> _End:
+    """Send one delivery, or settle it unsent. With `last` its outcome ends the job, in one transaction with it, and
+    until `until` the next mail's job is claimed there, too."""
+    kept: bytes | None = None
     with rt.reading() as session:
         delivery, subscriber, edition = deliveries.get(session, delivery_id)
         subscription, _ = subscribers.get_subscription(session, edition.subscription_id)
-    # Whoever has left this digest gets no more of it, though another subscription keeps the address active.
-    wanted = subscriber.state if subscription.state in {"active", "paused"} else subscription.state
-    parts = parts_from_json(delivery.parts)
-    state = certain_state(delivery.state, parts)
-    verdict = should_send(state, wanted, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
-    if verdict != "send":
-        return _settle(rt, claim, delivery, verdict, subscription.cadence, last)
-    kept: bytes | None = None
-    if delivery.message is not None:
-        message = unpack(delivery.message)
-    else:
-        with rt.reading() as session:
+        # Whoever has left this digest gets no more of it, though another subscription keeps the address active.
+        wanted = subscriber.state if subscription.state in {"active", "paused"} else subscription.state
+        parts = parts_from_json(delivery.parts)
+        state = certain_state(delivery.state, parts)
+        verdict = should_send(state, wanted, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
+        message: Message | None = None
+        if verdict == "send" and delivery.message is not None:
+            message = unpack(delivery.message)
+        elif verdict == "send":
             message = render_edition(rt, session, edition, delivery)
-        kept = pack(message)
+            kept = pack(message)
+    if message is None:
+        return _End(_settle(rt, claim, delivery, verdict, subscription.cadence, last))
+    if kept is not None:
         rt.checkpoint("send_deliveries.rendered")
 
     channel = rt.channel(subscriber.channel, subscriber.address)
     if channel.name == "email":
         _keep_to_rate(rt)
+    else:
+        until = None  # it takes its time, and what is urgent does not wait for it
     gate = f"slack {subscriber.address}" if channel.name == "slack" and isinstance(channel, PartedChannel) else ""
-    course = _Course(rt, claim, delivery_id, delivery.attempts + 1, parts, gate=gate, last=last, kept=kept)
+    course = _Course(rt, claim, delivery_id, delivery.attempts + 1, parts, gate=gate, last=last, kept=kept, until=until)
+    following: Claim | None = None
     try:
         receipt = _hand_over(channel, message, subscriber.address, f"{edition.id}-{delivery_id}", course)
     except DeliveryRefused as error:
@@ -116,9 +163,9 @@ def _send(rt: Runtime, claim: Claim, delivery_id: int, *, last: bool = False) ->
         raise
     else:
         rt.checkpoint("send_deliveries.answered")
-        course.accepted(receipt)
+        following = course.accepted(receipt)
         log.info("delivery.accepted", delivery=delivery_id, channel=channel.name, code=receipt.code)
-    return last
+    return _End(last, following)
 
 
 def _hand_over(channel: Channel, message: Message, to: str, key: str, course: _Course) -> Receipt:
@@ -144,6 +191,8 @@ class _Course:
     kept: bytes | None = None
     """The rendered message, until it is written with the first step there is to write: every later try sends these
     bytes."""
+    until: datetime | None = None
+    """Until then another mail may follow at once."""
     _begun: list[str] = field(default_factory=list)
     """Parts that this try was the first to begin."""
 
@@ -170,13 +219,14 @@ class _Course:
         self._write("sending")
         self.rt.checkpoint("send_deliveries.part_taken")
 
-    def accepted(self, receipt: Receipt) -> None:
-        """Commit that the whole message was taken, and the first look at what its readers say of it."""
+    def accepted(self, receipt: Receipt) -> Claim | None:
+        """Commit that the whole message was taken, and the first look at what its readers say of it; the next job, if
+        another mail may follow at once."""
         now = self.rt.now()
         look = look_job(self.delivery_id, 0, now) if has_thread(self.parts) else None
-        then = [look] if look is not None else []
-        _move(
-            self.rt, self.claim, self.delivery_id, "accepted", then=then, last=self.last, code=receipt.code,
+        return _move(
+            self.rt, self.claim, self.delivery_id, "accepted", then=[look] if look is not None else [], last=self.last,
+            go_on=self.last and self.until is not None and now < self.until, code=receipt.code,
             detail=receipt.detail[:1000], sent_at=now,
         )  # fmt: skip
 
@@ -236,10 +286,11 @@ def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str, cadence
 
 def _move(
     rt: Runtime, claim: Claim, delivery_id: int, to: str, *, then: Sequence[NewJob] = (), last: bool = False,
-    given_back: int | None = None, **values: Any,
-) -> None:  # fmt: skip
+    given_back: int | None = None, go_on: bool = False, **values: Any,
+) -> Claim | None:  # fmt: skip
     """One step of a delivery and what follows from it, in a transaction that holds only while the claim does: jobs,
-    the edition that is taken back, and with `last` the end of the job that sends."""
+    the edition that is taken back, with `last` the end of the job that sends, with `go_on` the claim of the next."""
+    following: Claim | None = None
     with rt.writing() as session:
         jobs.check(session, claim)
         now = rt.now()
@@ -249,8 +300,11 @@ def _move(
         jobs.add(session, then, now=now, cause_id=claim.job_id)
         if last:
             jobs.finish(session, claim, now=now)
+        if go_on:
+            following = jobs.claim_behind(session, claim, now=now, lease=rt.lease(), worker=rt.worker)
         rt.checkpoint(f"send_deliveries.{to}_written")
     rt.checkpoint(f"send_deliveries.{to}_committed")
+    return following
 
 
 def send_failed(session: Session, claim: Claim, error: BaseException, rt: Runtime, final: bool) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, func, literal_column, or_, update
+from sqlalchemy import and_, bindparam, func, literal_column, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.deliveries import SETTLED, STATES, may_move
 from services.domain.errors import LeaseLost, NotFound
 from services.storage.sql import insert_ignore, table_of
 from services.storage.tables import SETTLED_AND_KEPT, Delivery, Edition, EditionItem, Paper, Subscriber
+
+_ROWS = table_of(Delivery)
 
 
 def add(session: Session, row: Mapping[str, Any]) -> int | None:
@@ -37,14 +40,16 @@ def get(session: Session, delivery_id: int) -> tuple[Delivery, Subscriber, Editi
 
 def move(session: Session, delivery_id: int, to: str, *, now: datetime, **values: Any) -> None:
     """Change a delivery's state, by a legal move only; `LeaseLost` when somebody else has moved it elsewhere."""
-    done = session.execute(
-        update(Delivery)
-        .where(col(Delivery.id) == delivery_id, col(Delivery.state).in_([s for s in STATES if may_move(s, to)]))
-        .values(state=to, updated_at=now, **values)
-        .returning(col(Delivery.id))
-    ).first()
-    if done is None:
+    values = {"delivery": delivery_id, "state": to, "updated_at": now, **values}
+    if not session.connection().execute(_moving(to), values).rowcount:
         raise LeaseLost(f"delivery {delivery_id} can no longer become {to}")
+
+
+@cache
+def _moving(to: str) -> Any:
+    """Sets what it is given, where the move is a legal one."""
+    legal = _ROWS.c.state.in_([state for state in STATES if may_move(state, to)])
+    return update(_ROWS).where(_ROWS.c.id == bindparam("delivery"), legal)
 
 
 UNFINISHED = ("planned", "deferred", "sending")
@@ -67,10 +72,14 @@ def expire_unfinished(session: Session, *, now: datetime) -> int:
 
 def unsettled(session: Session, edition_id: int) -> list[int]:
     """The deliveries of an edition of which something more may come, the oldest first."""
-    query = select(col(Delivery.id)).where(
-        Delivery.edition_id == edition_id, col(Delivery.state).not_in(sorted(SETTLED))
-    )
-    return [number for number in session.exec(query.order_by(col(Delivery.id))) if number is not None]
+    return list(session.connection().execute(_UNSETTLED, {"edition": edition_id}).scalars())
+
+
+_UNSETTLED = (
+    select(_ROWS.c.id)
+    .where(_ROWS.c.edition_id == bindparam("edition"), _ROWS.c.state.not_in(sorted(SETTLED)))
+    .order_by(_ROWS.c.id)
+)
 
 
 def drop_messages(session: Session, *, before: datetime, limit: int = 500) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, case, func, literal_column, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import LeaseLost, NotFound
-from services.domain.jobs import STAGES, Claim, Hint, NewJob
+from services.domain.jobs import STAGES, UNPAUSED, Claim, Hint, NewJob
 from services.storage.engine import is_sqlite
 from services.storage.sql import insert_ignore, table_of
 from services.storage.tables import Attempt, Job, PausedStage
@@ -54,21 +54,35 @@ def claim(
 ) -> Claim | None:
     """Take one job that is due, or whose worker's lease ran out; `None` when there is none.
 
-    A paused stage's jobs are left alone. `job_id` asks for that very job, `stages` limits the choice,
-    `overdue_since` leaves jobs alone that became due after it (a hint for them is under way). Attempts are counted
-    here, at the claim, so that a job that kills its worker does not come back for ever.
+    A paused stage's jobs are left alone, those of priority `UNPAUSED` aside. `job_id` asks for that very job,
+    `stages` limits the choice, `overdue_since` leaves jobs alone that became due after it (a hint for them is under
+    way). Attempts are counted here, at the claim, so that a job that kills its worker does not come back for ever.
     """
-    token = secrets.token_hex(8)
-    values = {"token": token, "now": now, "until": now + lease, "ready_at": overdue_since or now, "job_id": job_id}
+    values = {
+        "token": secrets.token_hex(8), "now": now, "until": now + lease, "ready_at": overdue_since or now,
+        "job_id": job_id,
+    }  # fmt: skip
     if job_id is not None:
         taking = _taking_one(is_sqlite(session))
     else:
         stages = tuple(STAGES if stages is None else stages)
         turn = int(now.timestamp() * 1000) % max(len(stages), 1)
         taking = _taking_next(is_sqlite(session), stages[turn:] + stages[:turn])
+    return _claimed(session, taking, values, worker)
+
+
+def claim_behind(session: Session, before: Claim, *, now: datetime, lease: timedelta, worker: str = "") -> Claim | None:
+    """Take a job of a claimed one's stage and kind that is among the most urgent; `None` when one of another kind has
+    a higher priority, or none is due. What another worker has lost is left to `claim`."""
+    values = {"token": secrets.token_hex(8), "now": now, "until": now + lease, "ready_at": now, "of_kind": before.kind}
+    return _claimed(session, _taking_behind(is_sqlite(session), before.stage), values, worker)
+
+
+def _claimed(session: Session, taking: Any, values: Mapping[str, Any], worker: str) -> Claim | None:
     row = session.connection().execute(taking, values).one_or_none()
     if row is None:
         return None
+    now = values["now"]
     if row.attempts > 1:
         session.connection().execute(_LOST, {"job": row.id, "now": now})
     session.connection().execute(
@@ -81,7 +95,7 @@ def claim(
         key=row.key,
         stage=row.stage,
         payload=row.payload,
-        token=token,
+        token=values["token"],
         attempt=row.attempts,
         tries=row.attempts - row.spared,
         lease_until=row.lease_until,
@@ -101,7 +115,8 @@ _READY = _JOBS.c.state == literal_column("'ready'")
 _RUNNING = _JOBS.c.state == literal_column("'running'")
 # The table has a row for each stage that is paused, so mostly none: it is looked at once a statement.
 _PAUSED = table_of(PausedStage)
-NOT_PAUSED = _JOBS.c.stage.not_in(select(_PAUSED.c.stage))
+_NEVER_PAUSED: Any = literal_column(str(UNPAUSED))
+NOT_PAUSED = _JOBS.c.stage.not_in(select(_PAUSED.c.stage)) | (_JOBS.c.priority <= _NEVER_PAUSED)
 _NOW = bindparam("now", type_=_JOBS.c.due_at.type)
 _HELD = (_JOBS.c.id == bindparam("job")) & (_JOBS.c.token == bindparam("held")) & _RUNNING
 _LOST = (
@@ -130,21 +145,53 @@ def _taking_next(sqlite: bool, stages: tuple[str, ...]) -> Any:
     of_stages = _JOBS.c.stage.in_([literal_column(f"'{stage}'") for stage in stages])
     lost = (_RUNNING, _JOBS.c.lease_until < _NOW, of_stages, NOT_PAUSED)
     expired = ids.where(*lost).order_by(_JOBS.c.lease_until).limit(1)
+    found = [_first(pick, sqlite) for pick in (expired, *(_most_urgent(stage, sqlite) for stage in stages))]
+    return _taking(func.coalesce(*found) if stages else found[0])
+
+
+SEEN_BEHIND = 8
+"""Among so many of the most urgent jobs one of a kind is looked for: workers that do so at once find each its own."""
+
+
+@cache
+def _taking_behind(sqlite: bool, stage: str) -> Any:
+    """Take the first of the kind `of_kind` among the most urgent of a stage, unless another has a higher priority.
+
+    Those of other kinds are only looked at: were one locked, whom a hint has sent to it would pass it over.
+    """
+    jobs, urgent = _JOBS.c, _most_urgent(stage, sqlite)
+    # Whether it is ready is asked again, since another may have taken it between the look and the lock.
+    of_kind = (
+        select(jobs.id)
+        .where(jobs.id.in_(urgent.limit(SEEN_BEHIND)), jobs.kind == bindparam("of_kind"), _READY)
+        .order_by(jobs.priority, jobs.due_at, jobs.id)
+        .limit(1)
+    )
+    highest = urgent.with_only_columns(jobs.priority).scalar_subquery()
+    return _taking(_first(of_kind, sqlite)).where(jobs.priority <= highest)
+
+
+def _most_urgent(stage: str, sqlite: bool) -> Any:
+    """Of those of a stage that were due at `ready_at`; while the stage is paused, of those that never are."""
     # The plus keeps SQLite from using the index for this, which it would pay for by sorting all that is due.
     due_at = literal_column("+jobs.due_at", _JOBS.c.due_at.type) if sqlite else _JOBS.c.due_at
-    by_stage = [
-        ids.where(_READY, _JOBS.c.stage == stage, due_at <= bindparam("ready_at"), ~_is_paused(stage))
+    return (
+        select(_JOBS.c.id)
+        .where(
+            _READY, _JOBS.c.stage == stage, due_at <= bindparam("ready_at"), _JOBS.c.priority <= _last_priority(stage)
+        )
         .order_by(_JOBS.c.priority, _JOBS.c.due_at, _JOBS.c.id)
         .limit(1)
-        for stage in stages
-    ]
-    found = [_first(pick, sqlite) for pick in (expired, *by_stage)]
-    return _taking(func.coalesce(*found) if by_stage else found[0])
+    )
 
 
-def _is_paused(stage: str) -> Any:
-    """Whether that one stage rests: a condition no row has a part in."""
-    return select(_PAUSED.c.stage).where(_PAUSED.c.stage == literal_column(f"'{stage}'")).exists()
+def _last_priority(stage: str) -> Any:
+    """Which priority of a stage is the last to be taken: any, or while it is paused the one that never is.
+
+    It ends a range of the index, so that the backlog of a paused stage is not looked through again and again.
+    """
+    paused = select(_NEVER_PAUSED).where(_PAUSED.c.stage == literal_column(f"'{stage}'")).scalar_subquery()
+    return func.coalesce(paused, literal_column(str(2**31 - 1)))
 
 
 def _first(pick: Any, sqlite: bool) -> Any:

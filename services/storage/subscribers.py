@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Text, or_, type_coerce, update
 from sqlmodel import Session, col, select
 
-from services.domain.addresses import CHANNELS
 from services.domain.errors import NotFound
 from services.storage import seals, suppressions
 from services.storage.tables import Subscriber, Subscription
@@ -66,16 +65,12 @@ def find_subscription(session: Session, subscriber_id: int, name: str) -> Subscr
 
 def get_subscription(session: Session, subscription_id: int) -> tuple[Subscription, Subscriber]:
     """One subscription with its subscriber, or `NotFound`."""
-    row = session.exec(
-        select(Subscription, Subscriber)
-        .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
-        .where(Subscription.id == subscription_id)
-    ).first()
-    if row is None:
+    subscription = session.get(Subscription, subscription_id)
+    if subscription is None:
         raise NotFound(
             f"there is no subscription {subscription_id}; `broadsheet subscriptions list` shows those there are"
         )
-    return row[0], row[1]
+    return subscription, session.get_one(Subscriber, subscription.subscriber_id)
 
 
 def list_subscriptions(session: Session, *, removed: bool = False) -> list[tuple[Subscription, Subscriber]]:
@@ -107,9 +102,8 @@ def page(
             column.icontains(text, autoescape=True) for column in (col(Subscription.name), col(Subscription.query))
         ]
         if in_addresses:
-            whole = [key for channel in CHANNELS for key in seals.keys_of(session, channel, text) if "://" in text]
             found.append(type_coerce(Subscriber.address, Text).icontains(text, autoescape=True))
-            found.append(col(Subscriber.address_key).in_(whole))
+            found.append(col(Subscriber.address_key).in_(seals.keys_of_whole(session, text)))
         query = query.where(or_(*found))
     if before is not None:
         query = query.where(col(Subscription.id) < before)

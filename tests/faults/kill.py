@@ -52,15 +52,8 @@ WINDOW = frozenset({
 })  # fmt: skip
 """Steps between the commit of the intent and that of the outcome: here nobody can say whether a message left."""
 
-BETWEEN = frozenset({
-    "send_deliveries.rendered", "send_deliveries.connected", "send_deliveries.sending_written",
-    "send_deliveries.accepted_committed",
-})  # fmt: skip
-"""Steps at which another mail may be in that window: the one before, whose outcome waits for the next intent, or the
-one after, whose intent was committed with this outcome."""
-
-BEFORE_THE_DOT = frozenset({"send_deliveries.intended", "send_deliveries.accepted_committed"})
-"""Steps at which the mail in the window has not left yet."""
+BEFORE_THE_DOT = "send_deliveries.intended"
+"""The step of these at which the mail has not left yet."""
 
 JOBS = {
     "fetch_feed": 4, "parse_document": 4, "enrich_repos": 4, "compose_edition": READERS, "send_deliveries": READERS,
@@ -197,12 +190,11 @@ class _Plan:
         self.by_act[act] += 1
         doubts = self._here.archive.in_doubt() - self._doubts
         self._doubts |= doubts
-        fewest, most = int(point in WINDOW), int(point in WINDOW | BETWEEN)
-        if not fewest <= len(doubts) <= most:
-            self._odd.append(f"{len(doubts)} deliveries in doubt at {point}, {fewest} to {most} may be")
+        if len(doubts) != (point in WINDOW):
+            self._odd.append(f"{len(doubts)} deliveries in doubt at {point}, {int(point in WINDOW)} must be")
         self._report.window += len(doubts)
         # A worker that dies before the dot sends nothing; one that goes on after a pause does.
-        left = point not in BEFORE_THE_DOT or act == "pause"
+        left = point != BEFORE_THE_DOT or act == "pause"
         self._doubled += len(doubts) * (left and self._ambiguity == "resend")
 
     def audit(self) -> Findings:

@@ -104,27 +104,27 @@ def no_claim_of_expired_leases() -> None:
 
 def outcome_before_send() -> None:
     """A delivery is marked accepted before the dot is sent."""
-    move = send._Round.move
+    move = send._move
 
-    def too_early(self: send._Round, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
+    def too_early(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
         if to == "sending":
-            move(self, claim, delivery_id, "sending", **values)
-            move(self, claim, delivery_id, "accepted")
+            move(rt, claim, delivery_id, "sending", **values)
+            move(rt, claim, delivery_id, "accepted")
         elif to != "accepted":
-            move(self, claim, delivery_id, to, **values)
+            move(rt, claim, delivery_id, to, **values)
 
-    send._Round.move = too_early  # type: ignore[method-assign]
+    send._move = too_early
 
 
 def intent_skipped() -> None:
     """The dot is sent without the intent having been committed."""
-    move = send._Round.move
+    move = send._move
 
-    def unprepared(self: send._Round, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
+    def unprepared(rt: Runtime, claim: Claim, delivery_id: int, to: str, **values: Any) -> None:
         if to != "sending":
-            move(self, claim, delivery_id, to, **values)
+            move(rt, claim, delivery_id, to, **values)
 
-    send._Round.move = unprepared  # type: ignore[method-assign]
+    send._move = unprepared
     vars(deliveries)["may_move"] = lambda *_: True
 
 

@@ -44,7 +44,7 @@ from services.upstreams.http import Fetched, NotModified, Validators
 from tests.factories import FeedSpec
 from tests.fakes import Crash
 from tests.faults.audit import Archive, Expected, audit
-from tests.faults.kill import BEFORE_THE_DOT, BETWEEN, WINDOW, Report
+from tests.faults.kill import BEFORE_THE_DOT, WINDOW, Report
 from tests.faults.world import Mail, Work, World, works_told
 from workers.demo.exchange import Ask
 
@@ -79,6 +79,8 @@ FAULTS = (1, 1, 2, 2, 3)
 
 INSIDE = WINDOW | {"send_deliveries.sending_committed"}
 """The window in which nobody can say: it begins where the intent has been committed."""
+
+_NOT_LEFT = (BEFORE_THE_DOT, "send_deliveries.sending_committed")
 
 NEXT_FAULT = 30
 """The next fault comes within so many steps."""
@@ -262,11 +264,10 @@ class Life:
         """Count the mail that is in the window where a worker has ended, or stopped."""
         doubts = self.memory.in_doubt() - self._doubts
         self._doubts |= doubts
-        fewest, most = int(name in INSIDE), int(name in INSIDE | BETWEEN)
-        if not fewest <= len(doubts) <= most:
-            self._odd.append(f"{len(doubts)} deliveries in doubt at {name}, {fewest} to {most} may be")
+        if len(doubts) != (name in INSIDE):
+            self._odd.append(f"{len(doubts)} deliveries in doubt at {name}, {int(name in INSIDE)} must be")
         self.window += len(doubts)
-        self.left += len(doubts) * (paused or name not in BEFORE_THE_DOT | {"send_deliveries.sending_committed"})
+        self.left += len(doubts) * (paused or name not in _NOT_LEFT)
 
     # -- the days ------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from services.pipeline import drain
 from services.runtime import Runtime
-from services.storage import reports
+from services.storage import jobs, reports, stages
 from services.storage.tables import Job
 from tests.conftest import MakeRuntime
 from tests.factories import all_rows, asked_of
@@ -65,6 +66,30 @@ def test_the_next_job_is_found_by_partial_indexes(full: Runtime) -> None:
     assert sum("Sort" in step for step in steps) <= 2 * len(by_state), words
     for costly in ("Seq Scan on jobs", "SCAN jobs\n", "TEMP B-TREE"):
         assert costly not in words + "\n", words
+
+
+def test_a_paused_stages_backlog_is_not_looked_through(full: Runtime) -> None:
+    statement, parameters = claim_statement(full)
+    with full.writing() as session:
+        stages.pause(session, "fetch", by="boss", now=full.now())
+    assert drain.claim_next(full) is None
+    steps = plan(full, statement, parameters)
+    ranges = [step for step in steps if re.search(r"^(Index Cond|SEARCH jobs).*priority ?<", step)]
+    assert len(ranges) == 4, "\n".join(steps)
+
+
+def test_the_job_behind_one_is_found_among_the_most_urgent(full: Runtime) -> None:
+    claim = drain.claim_next(full, stages=["fetch"])
+    assert claim is not None
+    with asked_of(full, "UPDATE jobs") as asked, full.writing() as session:
+        behind = jobs.claim_behind(session, claim, now=full.now(), lease=full.lease())
+    assert behind is not None
+    assert (behind.kind, behind.stage) == (claim.kind, "fetch")
+    steps = plan(full, *asked[0])
+    words = "\n".join(steps)
+    assert sum("ix_jobs_ready" in step for step in steps) == 2, words
+    assert "Seq Scan on jobs" not in words
+    assert "SCAN jobs\n" not in words + "\n"
 
 
 def test_the_hinted_job_is_found_by_its_id(full: Runtime) -> None:

@@ -592,7 +592,7 @@ def test_two_workers_never_send_one_delivery_both(rt: Runtime, channel: Scripted
     assert notified(rt) == {"done": 1}
     believes = replace(frozen, lease_until=rt.now() + timedelta(hours=1))  # its clock went wrong as well
     with pytest.raises(LeaseLost):
-        send._Round(rt).send(believes, the_delivery_as_it_was_sent(rt))
+        send._send(rt, believes, the_delivery_as_it_was_sent(rt))
     assert len(channel.sent) == 1
 
 

@@ -90,7 +90,7 @@ def test_over_the_wire_dots_are_doubled() -> None:
         assert server.commands[1].lower().startswith("mail from:<papers@papers.example.org> size=")
         assert server.commands[2].lower() == f"rcpt to:<{TO}>"
     (body,) = server.messages
-    assert b"\r\n..\r\n" in body
+    assert b"\r\n=2E\r\n...two\r\n..three" in body
     assert b"\r\n...two\r\n" in body
     assert body.count(b"\r\n.\r\n") == 1
 

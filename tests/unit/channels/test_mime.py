@@ -81,6 +81,29 @@ def test_lines_end_in_crlf_and_stay_below_the_limit() -> None:
     assert data.isascii()
 
 
+LINES = st.lists(st.text() | st.sampled_from([".", "From here", "x " * 60, "\t \t", "=", "é" * 90])).map("\n".join)
+
+
+@settings(max_examples=60)
+@given(LINES, LINES, st.sampled_from(["\n", "\r\n", "\r"]))
+def test_any_text_reads_back_as_it_was_written(text: str, html: str, end: str) -> None:
+    mail = parsed(build_mime(replace(MESSAGE, text=text.replace("\n", end), html=html), FROM, TO))
+    for kind, written in (("plain", text), ("html", html)):
+        lines = written.replace("\r\n", "\n").replace("\r", "\n")
+        read = body_of(mail, kind).replace("\r\n", "\n")
+        assert read == (lines if lines.endswith("\n") else f"{lines}\n")
+
+
+@pytest.mark.parametrize("subject", ["One", "Ein Über-Titel — und noch mehr davon " * 6, "=?utf-8?q?x?=", "w " * 90])
+def test_headers_are_those_the_library_writes(subject: str) -> None:
+    ours = header_lines(build_mime(replace(MESSAGE, subject=subject), FROM, TO))
+    theirs = EmailMessage(policy=default.clone(linesep="\r\n"))
+    theirs["Subject"] = subject.replace("=?utf-8", "= ?utf-8").strip()[:400]
+    folded = theirs.as_bytes().rstrip().split(b"\r\n")
+    start = ours.index(folded[0])
+    assert ours[start : start + len(folded)] == folded
+
+
 @pytest.mark.parametrize("name", ["Bcc", "to", "CC", "Resent-To", "Content-Type", "From", "X Bad", "X:", "", "Ünter"])
 def test_extra_headers_cannot_replace_ours_or_add_a_recipient(name: str) -> None:
     mail = parsed(build_mime(replace(MESSAGE, headers={name: "eve@evil.example", "X-Fine": "yes"}), FROM, TO))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from services.channels.posting import failure_of_error
 from services.channels.webhook import Webhook
 from services.domain.errors import (
     DeliveryDeferred,
@@ -14,6 +15,7 @@ from services.domain.errors import (
     DeliveryRefused,
     DeliveryUnknown,
     InvalidInput,
+    UpstreamRejected,
     UpstreamUnavailable,
 )
 
@@ -87,3 +89,8 @@ def test_a_receiver_that_throws_back_its_address_does_not_have_it_kept(status: i
         said = str(error)
     assert "example.org" in said
     assert "POST *** at ***, ***" in said
+
+
+def test_what_a_host_answered_is_told_once() -> None:
+    error = UpstreamRejected("lab.example answered 404: gone", status=404)
+    assert str(failure_of_error(error, "lab.example")) == "lab.example answered 404: gone"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.errors import InvalidInput
-from services.domain.tokens import PURPOSES, make_token, read_token
+from services.domain.tokens import PURPOSES, _serializer, make_paper_token, make_token, read_token
 
 SECRET = "a secret of some length"
 
@@ -21,6 +21,12 @@ def test_a_token_stands_for_its_row_and_version(purpose: str) -> None:
     assert read_token(SECRET, purpose, token) == (7, 3)
     assert token == token.strip()
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+@time_machine.travel(datetime(2026, 11, 24, tzinfo=UTC), tick=False)
+def test_tokens_are_those_of_the_library() -> None:
+    assert make_token(SECRET, "pause", 7, 3) == _serializer(SECRET, "pause").dumps([7, 3])
+    assert make_paper_token(SECRET, "save", 7, 3, 2**40) == _serializer(SECRET, "save").dumps([7, 3, 2**40])
 
 
 @pytest.mark.parametrize("other", PURPOSES[1:])
