@@ -163,6 +163,16 @@ class PostgresServer:
                 self._clear(name)
                 self._free.append(name)
 
+    def kept(self, name: str, fill: Callable[[str], None]) -> str:
+        """The address of a database that stays: filled when it is first asked for, and named once it is full."""
+        with closing(psycopg.connect(self.admin_url, autocommit=True)) as connection:
+            there = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if there is None:
+            making = self._create(empty=True)
+            fill(self.url_of(making))
+            self._run(f"ALTER DATABASE {making} RENAME TO {name}")
+        return self.url_of(name)
+
     def close(self) -> None:
         """Drop what was made."""
         while self._free:
@@ -229,8 +239,11 @@ def _usable(folder: Path, as_user: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """The PostgreSQL of BROADSHEET_TEST_POSTGRES (a database one may create others beside), or one of our own."""
+def postgres_server(*, kept: Path | None = None, locale: str = "C") -> Iterator[PostgresServer]:
+    """The PostgreSQL of BROADSHEET_TEST_POSTGRES (a database one may create others beside), or one of our own.
+
+    With `kept` its databases stay in that folder, and are there again the next time.
+    """
     named = os.environ.get("BROADSHEET_TEST_POSTGRES")
     if named:
         with closing(PostgresServer(named)) as server:
@@ -240,16 +253,19 @@ def postgres_server() -> Iterator[PostgresServer]:
     folder = next((f for f in _postgres_folders() if _usable(f, as_user)), None)
     if folder is None:
         missing("no PostgreSQL that this user can run; name one in BROADSHEET_TEST_POSTGRES")
-    home = Path(tempfile.mkdtemp(prefix="broadsheet-pg-", dir="/tmp"))
+    home = kept or Path(tempfile.mkdtemp(prefix="broadsheet-pg-", dir="/tmp"))
+    home.mkdir(mode=0o700, exist_ok=True)
     if as_user:
         os.chown(home, as_user["user"], as_user["group"])
     data, said = home / "data", home / "log"
     process: subprocess.Popen[bytes] | None = None
     try:
-        subprocess.run(
-            [folder / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"],
-            check=True, capture_output=True, cwd=home, **as_user,
-        )  # fmt: skip
+        if not data.exists():
+            subprocess.run(
+                [folder / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", locale,
+                 "-N"],
+                check=True, capture_output=True, cwd=home, **as_user,
+            )  # fmt: skip
         options = {
             "listen_addresses": "", "unix_socket_directories": str(home), "fsync": "off", "full_page_writes": "off",
             "synchronous_commit": "off", "max_connections": "200", "autovacuum": "off",
@@ -279,7 +295,8 @@ def postgres_server() -> Iterator[PostgresServer]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        shutil.rmtree(home, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 # -- mail ------------------------------------------------------------------------------------------------------

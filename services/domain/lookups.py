@@ -7,8 +7,10 @@ at a paper's own source (`domain.rechecks`), and are fewer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+
+from msgspec.structs import replace
 
 from services.domain.identifiers import Identifier
 from services.domain.nearness import alike

@@ -11,14 +11,15 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from services.domain.authors import parse_name
-from services.domain.papers import PaperData
+from services.domain.papers import AuthorData, PaperData
 
 SOURCES = (
     "arxiv_api", "arxiv_oai", "arxiv_rss", "biorxiv", "hf_papers", "records",
@@ -60,10 +61,17 @@ AUTHOR_FIELDS = ("affiliation", "orcid", "hf_user", "ror")
 """What may be known of an author beyond the name."""
 
 _TIMES = ("published_at", "updated_at")
+_LISTS = ("categories", "ai_keywords")
+_FACTS_OF = attrgetter(*FIELDS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatementData:
+def _said_of(author: AuthorData) -> dict[str, str]:
+    if not (author.affiliation or author.orcid or author.hf_user or author.ror) and author.name:  # nearly all
+        return {"name": author.name}
+    return {name: said for name in ("name", *AUTHOR_FIELDS) if (said := getattr(author, name))}
+
+
+class StatementData(msgspec.Struct, frozen=True, kw_only=True):
     """What one source says of one paper, ready to be stored."""
 
     source: str
@@ -80,18 +88,17 @@ def state(paper: PaperData, *, source: str, fallback_day: date, read_on: date | 
     `read_on` is the day the source itself was asked, where it was: of two answers about one day the later counts.
     Links are kept elsewhere, but count as content: a source that only adds one has said something new.
     """
-    data: dict[str, Any] = {}
-    for name in FIELDS:
-        value = getattr(paper, name)
-        if value is None or value == ():
-            continue
-        if isinstance(value, datetime):
-            value = value.isoformat()
-        elif name == "authors":
-            value = [{k: v for k in ("name", *AUTHOR_FIELDS) if (v := getattr(author, k))} for author in value]
-        elif isinstance(value, tuple):
-            value = list(value)
-        data[name] = value
+    data = {
+        name: value for name, value in zip(FIELDS, _FACTS_OF(paper), strict=True) if value is not None and value != ()
+    }
+    if paper.authors:
+        data["authors"] = list(map(_said_of, paper.authors))
+    for name in _LISTS:
+        if name in data:
+            data[name] = list(data[name])
+    for name in _TIMES:
+        if name in data:
+            data[name] = data[name].isoformat()
     day = (paper.announced_on or (paper.updated_at.date() if paper.updated_at else None) or fallback_day).isoformat()
     read = f" {read_on.isoformat()}" if read_on else ""
     links = sorted(f"{link.kind} {link.url}" for link in paper.links)
@@ -111,8 +118,11 @@ def together(new: StatementData, old: StatementData | None) -> StatementData:
     """What a source says, of two things it said: the words that count, since the first day of both."""
     if old is None:
         return new
-    kept = new if supersedes(new, old) else old
     first_on = min(new.first_on, old.first_on)
+    if new.content_hash == old.content_hash:  # the same words once more
+        as_of = max(new.as_of, old.as_of)
+        return old if (as_of, first_on) == (old.as_of, old.first_on) else replace(new, as_of=as_of, first_on=first_on)
+    kept = new if supersedes(new, old) else old
     return kept if kept.first_on == first_on else replace(kept, first_on=first_on)
 
 

@@ -102,6 +102,11 @@ def nearness(title: str, authors: Sequence[str], other_title: str, other_authors
     return Nearness(round(score, 3), f"{said}, {who}") if score >= WORTH_ASKING else None
 
 
+def worth_comparing(title: str, other_title: str) -> bool:
+    """Whether the authors matter: `nearness` is `None` for titles that are less alike, whoever wrote them."""
+    return alike(title, other_title) >= _TITLE_AT_LEAST
+
+
 def alike(title: str, other_title: str) -> float:
     """How alike two titles are, from 0 (below what counts for anything) to 1: by words and by letters, the better
     counts. Titles whose numbers differ are of a series ("part 1", "part 2", "II"), not of one paper, and a correction

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from urllib.parse import quote
 
+import msgspec
+
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorData:
+class AuthorData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One author as a source names them. `name` is "Given Family"; the rest only where stated."""
 
     name: str
@@ -32,9 +33,11 @@ class AuthorData:
         return tuple((name, base + quote(value, safe="")) for name, base, value in known if value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperData:
+class PaperData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one entry of one document says about one paper. `None` and `()` mean: it does not say.
+
+    It and what it holds are structures of msgspec: a page makes thousands of them, each in a tenth of the time that a
+    frozen dataclass takes. `msgspec.structs.replace` makes changed copies.
 
     Texts are plain (no markup, whitespace collapsed, see `domain.text.clean`); times are aware UTC.
     """

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from services.domain.text import strip_invisible
 
@@ -55,7 +55,11 @@ _JOINER = "[-\u2010\u2011\u2012\u2013'\u2019._]"
 _COMPOUND = re.compile(rf"[{_UNSPACED}](?:\u3099|\u309a)?|{_LETTER}+(?:{_JOINER}{_LETTER}+)*(?:\+\+|#)?")
 _ASCII_COMPOUND = re.compile(r"[a-z0-9]+(?:[-'._][a-z0-9]+)*(?:\+\+|#)?")
 _ASCII_JOINED = re.compile(r"(?<![a-z0-9])[a-z0-9]++(?:[-'._][a-z0-9]++)++")
-_SPACED = {ord(c): " " for c in map(chr, range(128)) if not c.isalnum()}
+_ASCII_JOINT = re.compile(r"[-'._](?<=[a-z0-9].)[a-z0-9]")
+_SPACED = {ord(c): " " for c in map(chr, range(128)) if not c.isalnum() and c != "#"}
+APART = " # "
+"""Between texts written one after the other: a word that stands in none of them, so that no phrase goes across."""
+_NONE_LONG = re.compile(rf"(?:[^ ]{{0,{MAX_WORD}}}+ )*+[^ ]{{0,{MAX_WORD}}}+")
 _JOINERS = re.compile(_JOINER)
 
 
@@ -91,21 +95,23 @@ class Words:
         return [span for known, spans in self.places.items() if word.fits(known) for span in spans]
 
 
-_SINGLE: list[Span] = [(at, at + 1) for at in range(MAX_WORDS)]
-"""The places of words that stand alone, made once: a paper has hundreds."""
+@cache
+def _singles() -> list[Span]:
+    """The places of words that stand alone, made once, when there is something to read: a paper has hundreds."""
+    return [(at, at + 1) for at in range(MAX_WORDS)]
 
 
 def words_of(text: str) -> Words:
     """The words of a title, an abstract, a name: TeX made legible, folded, cut, placed."""
     places: dict[str, list[Span]] = {}
-    at = 0
+    at, single = 0, _singles()
     for parts in compounds(fold(_without_tex(text))):
         if len(parts) == 1:  # nearly all
             spans = places.get(parts[0])
             if spans is None:
-                places[parts[0]] = [_SINGLE[at]]
+                places[parts[0]] = [single[at]]
             else:
-                spans.append(_SINGLE[at])
+                spans.append(single[at])
             at += 1
             if at >= MAX_WORDS:
                 break
@@ -120,15 +126,42 @@ def words_of(text: str) -> Words:
     return Words(text, places)
 
 
-def in_order(text: str) -> tuple[list[str], list[str]]:
-    """The words of `words_of` without their places: those that stand alone, in order; then the joined ones, once."""
+def in_order(*texts: str) -> tuple[str, list[str]]:
+    """The words of `words_of` without their places: those that stand alone, in order, with blanks between them and
+    `APART` between texts; then the joined ones, each once."""
+    whole = APART.join(texts)
+    folded = fold(_without_tex(whole) if len(texts) == 1 else whole)
+    # Nearly every abstract: what is no word becomes a blank, and that is all.
+    if (
+        folded.isascii()
+        and folded.count("#") == len(texts) - 1
+        and "+" not in folded
+        and len(folded) < 2 * MAX_WORDS
+        and (len(texts) == 1 or ("\\" not in whole and "$" not in whole))
+    ):
+        spaced = folded.translate(_SPACED)
+        if _NONE_LONG.fullmatch(spaced):
+            return spaced, _joined(folded)
+    cut = [_cut(text) for text in texts]
+    joined = dict.fromkeys(word for _, more in cut for word in more)
+    return APART.join(" ".join(ordered) for ordered, _ in cut), list(joined)
+
+
+def _joined(folded: str) -> list[str]:
+    """The joined words of a text in ASCII: found by the signs that join them, since looking at each word costs more."""
+    found: dict[str, None] = {}
+    at = 0
+    while joint := _ASCII_JOINT.search(folded, at):
+        compound = _ASCII_JOINED.search(folded, max(folded.rfind(" ", at, joint.start()) + 1, at))
+        assert compound is not None  # the joint is in it
+        found |= dict.fromkeys(_read(compound[0]))
+        at = compound.end()
+    return list(found)
+
+
+def _cut(text: str) -> tuple[list[str], list[str]]:
     folded = fold(_without_tex(text))
-    # Nearly every abstract: cut by the interpreter's own loops, which are worth their start where there is much to cut.
-    if len(folded) > 100 and folded.isascii() and "+" not in folded and "#" not in folded:
-        ordered = folded.translate(_SPACED).split()
-        if len(ordered) < MAX_WORDS and max(map(len, ordered), default=0) <= MAX_WORD:
-            return ordered, list(dict.fromkeys([one for word in _ASCII_JOINED.findall(folded) for one in _read(word)]))
-    ordered = []
+    ordered: list[str] = []
     joined: dict[str, None] = {}
     for word in (_ASCII_COMPOUND if folded.isascii() else _COMPOUND).findall(folded):
         if word.isalnum():

@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from services.domain.errors import InvalidInput, NotFound
-from services.domain.nearness import nearness
+from services.domain.nearness import nearness, worth_comparing
 from services.storage.sql import chunks, insert_ignore, upsert
 from services.storage.tables import Duplicate, Paper, Title
 
@@ -60,23 +60,30 @@ def flag(session: Session, titles: Sequence[Mapping[str, Any]], *, now: datetime
                 }
     if not pairs:
         return 0
-    papers: dict[int, Any] = {}
-    for part in chunks(sorted({paper_id for pair in pairs for paper_id in pair})):
-        found = session.execute(
-            sa.select(col(Paper.id), col(Paper.title), col(Paper.authors)).where(col(Paper.id).in_(part))
-        )
-        papers |= {row.id: row for row in found}
+    called = _read(session, pairs, col(Paper.title))
+    close = sorted(
+        (one, other) for one, other in pairs
+        if one in called and other in called and worth_comparing(called[one].title, called[other].title)
+    )  # fmt: skip
+    wrote = _read(session, close, col(Paper.authors))
     rows = []
-    for one, other in sorted(pairs):
-        if one not in papers or other not in papers:
-            continue
-        near = nearness(papers[one].title, _names(papers[one]), papers[other].title, _names(papers[other]))
+    for one, other in close:
+        near = nearness(called[one].title, _names(wrote[one]), called[other].title, _names(wrote[other]))
         if near is not None:
             rows.append(
                 {"paper_id": one, "other_id": other, "score": near.score, "reason": near.reason, "state": "open",
                  "found_at": now, "decided_at": None}
             )  # fmt: skip
     return len(insert_ignore(session, Duplicate, rows, ["paper_id", "other_id"], returning=["id"]))
+
+
+def _read(session: Session, pairs: Iterable[tuple[int, int]], column: Any) -> dict[int, Any]:
+    """A column of the papers of these pairs, by id."""
+    found: dict[int, Any] = {}
+    for part in chunks(sorted({paper_id for pair in pairs for paper_id in pair})):
+        rows = session.execute(sa.select(col(Paper.id), column).where(col(Paper.id).in_(part)))
+        found |= {row.id: row for row in rows}
+    return found
 
 
 def _names(row: Any) -> list[str]:

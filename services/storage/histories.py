@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import Text, cast, func
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from services.domain.events import describe
@@ -58,30 +60,34 @@ def of_paper(session: Session, paper_id: int) -> list[Line]:
 
 
 def _listed(session: Session, paper_id: int) -> Sequence[Line]:
+    before = aliased(Fetch)
+    newest = (
+        select(before.id)
+        .where(before.feed_id == Sighting.feed_id, col(before.fetched_at) <= Sighting.seen_at)
+        .order_by(col(before.fetched_at).desc())
+        .limit(1)
+        .correlate(Sighting)
+    )
+    # Sources that list by day are asked for several in one go: that day's own fetch is the one.
+    of_the_day = newest.where(col(before.batch) == cast(Sighting.day, Text))
+    brought = func.coalesce(of_the_day.scalar_subquery(), newest.scalar_subquery())
     found = session.exec(
-        select(Sighting, Feed)
+        select(Sighting, Feed.name, Fetch)
         .join(Feed, col(Feed.id) == col(Sighting.feed_id))
+        .outerjoin(Fetch, col(Fetch.id) == brought)
         .where(Sighting.paper_id == paper_id)
         .order_by(col(Sighting.seen_at).desc())
         .limit(MOST)
-    ).all()
+    )
     lines: list[Line] = []
-    for sighting, feed in found:
+    for sighting, name, fetch in found:
         rank = f" at rank {sighting.rank}" if sighting.rank is not None else ""
-        fetches = select(Fetch.url, Fetch.fetched_at, Fetch.status).where(
-            Fetch.feed_id == sighting.feed_id, Fetch.fetched_at <= sighting.seen_at
-        )
-        newest = fetches.order_by(col(Fetch.fetched_at).desc()).limit(1)
-        # Sources that list by day are asked for several in one go: that day's own fetch is the one.
-        brought = session.exec(newest.where(Fetch.batch == str(sighting.day))).first() or session.exec(newest).first()
         about = ""
-        if brought is not None:
-            url, at, status = brought
-            about = f"fetched {at:%Y-%m-%d %H:%M:%S} from {url}" + (f", HTTP {status}" if status else "")
-        words = f"listed by {feed.name} for {sighting.day}{rank}"
-        lines.append(
-            Line(at=sighting.seen_at, kind="listed", words=words, about=about, href=f"/admin/feeds/{feed.name}")
-        )
+        if fetch is not None:
+            answer = f", HTTP {fetch.status}" if fetch.status else ""
+            about = f"fetched {fetch.fetched_at:%Y-%m-%d %H:%M:%S} from {fetch.url}{answer}"
+        words = f"listed by {name} for {sighting.day}{rank}"
+        lines.append(Line(at=sighting.seen_at, kind="listed", words=words, about=about, href=f"/admin/feeds/{name}"))
     return lines
 
 

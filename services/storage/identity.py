@@ -8,11 +8,12 @@ identifiers finds it under any of them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlmodel import Session, col, select
 
 from services.domain import merging
@@ -32,6 +33,8 @@ class Group:
 
     entries: list[PaperData] = field(default_factory=list)
     paper_ids: list[int] = field(default_factory=list)
+    unheld: list[Ident] = field(default_factory=list)
+    """Names in the entries that no row had when the page came."""
     folded: bool = False
     was: Mapping[str, StatementData] = field(default_factory=dict)
     """What was said of the row of the best key before it was folded with others."""
@@ -74,7 +77,20 @@ class _Forest:
 
 def group(session: Session, entries: Sequence[PaperData]) -> list[Group]:
     """Entries (each with an identifier, see `named`) joined with each other and with rows, in the page's order."""
-    rows = find_identifiers(session, {i for entry in entries for i in entry.identifiers})
+    names = [i for entry in entries for i in entry.identifiers]
+    wanted = set(names)
+    rows = find_identifiers(session, wanted)
+    held = [sorted({rows[i] for i in entry.identifiers if i in rows}) for entry in entries]
+    if len(wanted) == len(names) and len(set().union(*held)) == sum(map(len, held)):  # the usual page: no two share any
+        alone = zip(entries, held, strict=True)
+        groups = [Group([entry], ids, [i for i in entry.identifiers if i not in rows]) for entry, ids in alone]
+    else:
+        groups = _joined(entries, rows)
+    _keep_apart(session, groups)
+    return groups
+
+
+def _joined(entries: Sequence[PaperData], rows: Mapping[Ident, int]) -> list[Group]:
     forest = _Forest()
     for number, entry in enumerate(entries):
         for identifier in entry.identifiers:
@@ -83,13 +99,14 @@ def group(session: Session, entries: Sequence[PaperData]) -> list[Group]:
                 forest.join(("row", rows[identifier]), number)
     groups: dict[Any, Group] = {}
     for number, entry in enumerate(entries):
-        groups.setdefault(forest.root(number), Group()).entries.append(entry)
+        one = groups.setdefault(forest.root(number), Group())
+        one.entries.append(entry)
+        one.unheld += [i for i in entry.identifiers if i not in rows]
     for node in list(forest.parent):
         if isinstance(node, tuple) and node[0] == "row":
             groups[forest.root(node)].paper_ids.append(node[1])
     for one in groups.values():
         one.paper_ids.sort()  # the oldest row is the one kept
-    _keep_apart(session, groups.values())
     return list(groups.values())
 
 
@@ -125,18 +142,14 @@ def find_identifiers(session: Session, wanted: Iterable[Ident]) -> dict[Ident, i
 
 
 def write_identifiers(session: Session, groups: Sequence[Group]) -> None:
-    """The names of each group's paper; one that another paper has stays with that."""
-    rows = {
-        (i.scheme, i.value): {"scheme": i.scheme, "value": i.value, "paper_id": one.paper_id}
-        for one in groups
-        for entry in one.entries
-        for i in entry.identifiers
-    }
+    """The names of each group's paper that are new; one that another paper has by now stays with that."""
+    rows = {i: {"scheme": i.scheme, "value": i.value, "paper_id": one.paper_id} for one in groups for i in one.unheld}
     insert_ignore(session, Identifier, list(rows.values()), ["scheme", "value"])
 
 
-def write_titles(session: Session, groups: Sequence[Group]) -> list[Any]:
-    """The titles of each group's paper; returns the rows (paper_id, head_key, body_key) that are new."""
+def write_titles(session: Session, groups: Sequence[Group], *, known: Collection[int]) -> list[dict[str, Any]]:
+    """The titles of each group's paper; returns the rows (paper_id, head_key, body_key) that are new. A paper that is
+    not among the `known` ones (row ids) has had none so far."""
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for one in groups:
         for entry in one.entries:
@@ -146,9 +159,20 @@ def write_titles(session: Session, groups: Sequence[Group]) -> list[Any]:
                 rows[(fingerprint, one.paper_id)] = {
                     "paper_id": one.paper_id, "title_key": fingerprint, "head_key": head, "body_key": body,
                 }  # fmt: skip
-    return insert_ignore(
-        session, Title, list(rows.values()), ["title_key", "paper_id"], returning=["paper_id", "head_key", "body_key"]
-    )
+    held = _titles_of(session, {paper_id for _, paper_id in rows} & set(known))
+    fresh = [row for name, row in rows.items() if name not in held]
+    insert_ignore(session, Title, fresh, ["title_key", "paper_id"])
+    return fresh
+
+
+def _titles_of(session: Session, paper_ids: Collection[int]) -> set[tuple[str, int]]:
+    found: set[tuple[str, int]] = set()
+    for part in chunks(sorted(paper_ids)):
+        rows = session.execute(
+            sa.select(col(Title.title_key), col(Title.paper_id)).where(col(Title.paper_id).in_(part))
+        )
+        found |= {(title_key, paper_id) for title_key, paper_id in rows}
+    return found
 
 
 def stronger(one: str, other: str) -> str:

@@ -5,7 +5,7 @@ Everything is done in batches: load what was said, compose facts from statements
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -27,6 +27,8 @@ from services.storage.tables import Paper, Sighting, Statement
 
 PAST_HASHES = 8
 """Content hashes remembered of each paper."""
+
+_NAME_AND_DAY: tuple[Any, ...] = (Paper.key, Paper.announced_on)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +85,17 @@ class _Writes:
 def store_groups(session: Session, groups: Sequence[Group], telling: Telling, result: Stored) -> None:
     """Store entries, grouped by paper (none, or one, row each), and add what came of it to `result`."""
     known_ids = [g.paper_id for g in groups if g.paper_ids]
-    said = load_statements(session, known_ids)
-    held = _held(session, known_ids)
+    heard = [_heard(one, telling) for one in groups]
+    # Of what is only said again, which is most of all pages, nothing but its hash need be known.
+    said = load_statements(session, known_ids, whole=False)
+    otherwise = set(_told_otherwise(zip(groups, heard, strict=True), said, telling.speaker))
+    said |= load_statements(session, sorted(otherwise))
+    held = _held(session, known_ids, _NAME_AND_DAY)
+    held |= _held(session, sorted(otherwise), (*_NAME_AND_DAY, Paper.content_hash, Paper.past_hashes, Paper.changed_at))
     writes = _Writes()
-    for one in groups:
+    for one, words in zip(groups, heard, strict=True):
         before = said.get(one.paper_id, {}) if one.paper_ids else {}
-        statements = _speak(one, before, writes, telling)
+        statements = _speak(one, words, before, writes, telling)
         _decide(one, before, statements, held, writes, result, telling)
 
     _insert_papers(session, writes.inserts, writes.new_groups)
@@ -103,22 +110,47 @@ def store_groups(session: Session, groups: Sequence[Group], telling: Telling, re
     new_repo_ids, appeared = write_links(
         session, writes.told, known=frozenset(known_ids), by_title=telling.by_title, now=telling.now
     )
-    result.alike += duplicates.flag(session, write_titles(session, writes.told), now=telling.now)
+    result.alike += duplicates.flag(session, write_titles(session, writes.told, known=known_ids), now=telling.now)
     result.events += events.record(session, writes.events + appeared, now=telling.now)
     result.new_repo_ids += new_repo_ids
     result.paper_ids += [g.paper_id for g in groups]
 
 
+def _heard(one: Group, telling: Telling) -> list[StatementData]:
+    return [
+        merging.state(entry, source=telling.speaker, fallback_day=telling.day, read_on=telling.read_on)
+        for entry in one.entries
+    ]
+
+
+def _told_otherwise(
+    groups: Iterable[tuple[Group, Sequence[StatementData]]],
+    said: Mapping[int, Mapping[str, StatementData]],
+    speaker: str,
+) -> list[int]:
+    """The rows of which something else is said than before, or that were several."""
+    found: list[int] = []
+    for one, heard in groups:
+        if one.paper_ids:
+            was = said.get(one.paper_id, {}).get(speaker)
+            if one.folded or was is None or any(words.content_hash != was.content_hash for words in heard):
+                found.append(one.paper_id)
+    return found
+
+
 def _speak(
-    one: Group, before: Mapping[str, StatementData], writes: _Writes, telling: Telling
+    one: Group,
+    heard: Sequence[StatementData],
+    before: Mapping[str, StatementData],
+    writes: _Writes,
+    telling: Telling,
 ) -> dict[str, StatementData]:
     """The statements about a paper once its entries have spoken; what the source says now is noted for writing."""
     statements = dict(before)
     source = telling.speaker
     was = before.get(source)
     news = False
-    for entry in one.entries:
-        words = merging.state(entry, source=source, fallback_day=telling.day, read_on=telling.read_on)
+    for words in heard:
         statements[source] = merging.together(words, statements.get(source))
         news = news or was is None or words.content_hash != was.content_hash
     if news:
@@ -192,12 +224,11 @@ def facts_of(statements: Mapping[str, StatementData]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _held(session: Session, paper_ids: Sequence[int]) -> dict[int, Any]:
+def _held(session: Session, paper_ids: Sequence[int], columns: Sequence[Any]) -> dict[int, Any]:
     found: dict[int, Any] = {}
-    columns = (Paper.id, Paper.key, Paper.content_hash, Paper.past_hashes, Paper.announced_on, Paper.changed_at)
+    statement = sa.select(col(Paper.id), *map(col, columns))
     for part in chunks(sorted(set(paper_ids))):
-        for row in session.execute(sa.select(*map(col, columns)).where(col(Paper.id).in_(part))):
-            found[row.id] = row
+        found |= {row.id: row for row in session.execute(statement.where(col(Paper.id).in_(part)))}
     return found
 
 

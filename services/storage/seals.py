@@ -15,13 +15,17 @@ import sqlalchemy as sa
 from sqlalchemy import Text, func, type_coerce
 from sqlmodel import Session, SQLModel
 
+from services.domain.addresses import CHANNELS
 from services.domain.seals import KEY_LENGTH, MARK, Seals, WrongKey
+from services.domain.urls import has_keys, without_keys
 from services.storage.sealed import seals_of
 from services.storage.sql import insert_ignore, table_of
-from services.storage.tables import Seal, Subscriber
+from services.storage.tables import Feed, Seal, Subscriber
 
 LOOKUP = "lookup"
-SEALED: tuple[tuple[type[SQLModel], str, str], ...] = ((Subscriber, "id", "address"), (Seal, "name", "value"))
+SEALED: tuple[tuple[type[SQLModel], str, str], ...] = (
+    (Subscriber, "id", "address"), (Feed, "id", "url"), (Seal, "name", "value"),
+)  # fmt: skip
 """Where sealed texts are: table, primary key, column."""
 
 
@@ -39,6 +43,11 @@ def keys_of(session: Session, channel: str, address: str) -> list[str]:
     return [*([] if "://" in address else [plain]), *known_as(session, channel, plain)]
 
 
+def keys_of_whole(session: Session, text: str) -> list[str]:
+    """What rows may be called whose address is sealed, and is this text."""
+    return [key for channel in CHANNELS for key in keys_of(session, channel, text)] if "://" in text else []
+
+
 def wiped_as(session: Session, channel: str, address: str) -> str:
     """What a row about an address is called once it was wiped."""
     return hashed(session, channel, _plain(channel, address))
@@ -53,6 +62,14 @@ def known_as(session: Session, kind: str, text: str) -> list[str]:
     """What stands for a text if it was wiped; nothing where nothing ever was."""
     key = _lookup(session)
     return [f"{kind}:{_hash(key, text)}"] if key else []
+
+
+def shown_url(session: Session, url: str, *, make: bool = False) -> str:
+    """What the address of a page is called where it is written down: itself, or without its keys and with a hash of
+    them behind `#`, since another key may open another page. `make` where a row is written."""
+    if not has_keys(url):
+        return url
+    return f"{without_keys(url)}#{_hash(_lookup(session, make=make), url)[1:13]}"
 
 
 def _plain(channel: str, address: str) -> str:
@@ -123,6 +140,9 @@ def reseal(session: Session, *, limit: int, forget_lost: bool = False) -> tuple[
 def _forget(session: Session, model: type[SQLModel], row: Any) -> None:
     if model is Seal:
         session.execute(sa.delete(Seal).where(sa.column("name") == row))
+    elif model is Feed:
+        values = {"url": "", "paused": True, "last_error": "its address was sealed with a secret key that is lost"}
+        session.execute(sa.update(Feed).where(sa.column("id") == row).values(**values))
     else:
         values = {"address": "", "address_key": f"lost:{row}", "state": "unsubscribed"}
         session.execute(sa.update(Subscriber).where(sa.column("id") == row).values(**values))

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
-from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlmodel import Session, col
 
-from services.domain.errors import InvalidInput
 from services.domain.interests import words_for
 from services.domain.papers import PaperFacts
 from services.domain.queries import Query
@@ -26,38 +24,28 @@ from services.storage.engine import is_sqlite
 from services.storage.search_index import TABLE, words_table
 from services.storage.search_tree import Compiler, ids_with
 from services.storage.search_words import AnyOf, Match, Word, fts5, tsquery
-from services.storage.tables import EditionItem, Paper, Sighting
+from services.storage.tables import Paper, Sighting
 
-ORDERS = ("newest", "oldest", "relevance")
 _PAGE = 200
 _LOOKED_UP, _TELLING = 40, 12
 _LOOKED_THROUGH = 4_000
 """Papers read for a feed of a query that only memory can answer."""
 _COMMON = 3_000
 """A word of so many papers leads to no particular one."""
+_SAMPLE = 1_000
+"""Newest papers in which words are counted to tell which are surely common."""
 _FTS_WEIGHTS = "10.0, 2.0, 4.0, 2.0, 1.0, 1.0, 0.0, 0.0"
 """By column of the index (title first): a word in the title says more than one in the abstract."""
 
 
 def find(
-    session: Session,
-    query: Query,
-    *,
-    now: datetime,
-    since: date | None = None,
-    until: date | None = None,
-    feeds: Sequence[str] = (),
-    first_seen_after: datetime | None = None,
-    not_had_by: int | None = None,
-    limit: int | None = None,
-    order: str = "newest",
+    session: Session, query: Query, *, now: datetime, since: date | None = None, feeds: Sequence[str] = ()
 ) -> list[int]:
-    """Ids of the papers that match, in order (`ORDERS`); the other conditions are those of `archive.ids`."""
-    statement, exact = _statement(session, query, since, until, feeds, first_seen_after, not_had_by, order)
+    """Ids of the papers that match, newest first; the other conditions are those of `archive.ids`."""
+    statement, exact = _statement(session, query, since, None, feeds)
     if exact:
-        rows = session.execute(statement.limit(limit) if limit is not None else statement)
-        return [paper_id for (paper_id, *_) in rows]
-    return [paper.id for paper in islice(_checked(session, statement, query, now), limit)]
+        return [paper_id for (paper_id,) in session.execute(statement)]
+    return [paper.id for paper in _checked(session, statement, query, now)]
 
 
 def find_papers(
@@ -68,10 +56,9 @@ def find_papers(
     since: date | None = None,
     until: date | None = None,
     feeds: Sequence[str] = (),
-    order: str = "newest",
 ) -> Iterator[PaperFacts]:
-    """The papers that match, in order, a page at a time as they are asked for."""
-    statement, _ = _statement(session, query, since, until, feeds, None, None, order)
+    """The papers that match, newest first, a page at a time as they are asked for."""
+    statement, _ = _statement(session, query, since, until, feeds)
     return _checked(session, statement, query, now)
 
 
@@ -118,45 +105,12 @@ def _checked(session: Session, statement: Any, query: Query, now: datetime) -> I
             size = min(size * 4, _PAGE)
 
 
-def count(session: Session, query: Query, *, now: datetime, since: date | None = None) -> int:
-    """How many papers match."""
-    statement, exact = _statement(session, query, since, None, (), None, None, "newest")
-    if exact:
-        return int(session.execute(sa.select(sa.func.count()).select_from(statement.subquery())).scalar_one())
-    return sum(1 for _ in _checked(session, statement, query, now))
-
-
 def _statement(
-    session: Session,
-    query: Query,
-    since: date | None,
-    until: date | None,
-    feeds: Sequence[str],
-    first_seen_after: datetime | None,
-    not_had_by: int | None,
-    order: str,
+    session: Session, query: Query, since: date | None, until: date | None, feeds: Sequence[str]
 ) -> tuple[Any, bool]:
-    if order not in ORDERS:
-        raise InvalidInput(f"there is no order {order[:40]!r}; use one of {', '.join(ORDERS)}")
-    compiler = Compiler(session)
-    condition, exact = compiler.condition(query.root)
+    condition, exact = Compiler(session).condition(query.root)
     statement = sa.select(col(Paper.id)).where(condition, *archive.listed(since, until, feeds))
-    if first_seen_after is not None:
-        statement = statement.where(col(Paper.first_seen_at) > first_seen_after)
-    if not_had_by is not None:
-        statement = statement.where(
-            ~sa.select(col(EditionItem.id))
-            .where(col(EditionItem.subscription_id) == not_had_by, col(EditionItem.paper_id) == col(Paper.id))
-            .exists()
-        )
-    newest = (col(Paper.announced_on).desc(), col(Paper.id))
-    if order == "relevance" and compiler.wanted:
-        score = _score(session, AnyOf(tuple(compiler.wanted))).subquery()
-        statement = statement.join(score, score.c.id == col(Paper.id), isouter=True)
-        return statement.order_by(sa.func.coalesce(score.c.score, 0).desc(), *newest), exact
-    if order == "oldest":
-        return statement.order_by(col(Paper.announced_on), col(Paper.id)), exact
-    return statement.order_by(*newest), exact
+    return statement.order_by(col(Paper.announced_on).desc(), col(Paper.id)), exact
 
 
 def relevance(session: Session, query: Query, ids: Sequence[int]) -> dict[int, float]:
@@ -195,7 +149,7 @@ def more_like(session: Session, paper_id: int, *, limit: int = 10) -> list[int]:
     counted = words_for(row.title, row.abstract)
     frequent = [word for word, _ in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:_LOOKED_UP]]
     known = frequencies(session, frequent, most=_COMMON)
-    number = archive.count(session)
+    number = session.execute(sa.select(sa.func.max(col(Paper.id)))).scalar_one()  # about how many there are
     telling = {
         word: (1 + math.log(counted[word])) * math.log((1 + number) / known[word])
         for word in frequent
@@ -223,8 +177,31 @@ def similar(session: Session, words: Sequence[str], *, but: int, limit: int = 10
 
 def frequencies(session: Session, words: Sequence[str], *, most: int) -> dict[str, int]:
     """In how many papers' title or abstract each of the words stands, counted up to `most`."""
-    counted = {}
+    counted = dict.fromkeys(_surely_common(session, words, most), most)
     for word in words:
-        found = ids_with(session, Word(("title", "abstract"), word)).limit(most).subquery()
-        counted[word] = int(session.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
+        if word not in counted:
+            found = ids_with(session, _told_by(word)).limit(most).subquery()
+            counted[word] = int(session.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
     return counted
+
+
+def _told_by(word: str) -> Word:
+    return Word(("title", "abstract"), word)
+
+
+def _surely_common(session: Session, words: Sequence[str], most: int) -> list[str]:
+    """Words that stand in many times `most` papers, by the newest ones.
+
+    PostgreSQL reads the rows it counts, SQLite the index alone: there every word can be counted.
+    """
+    if is_sqlite(session) or not words:
+        return []
+    newest = sa.select(words_table.c.words).order_by(words_table.c.paper_id.desc()).limit(_SAMPLE).subquery()
+    counts = [
+        sa.func.count().filter(newest.c.words.op("@@")(sa.cast(tsquery(_told_by(word)), TSQUERY))) for word in words
+    ]
+    number = session.execute(sa.select(sa.func.max(words_table.c.paper_id))).scalar() or 0
+    if number <= _SAMPLE:
+        return []
+    seen = session.execute(sa.select(*counts)).one()
+    return [word for word, times in zip(words, seen, strict=True) if times * number > 4 * most * _SAMPLE]

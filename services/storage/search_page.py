@@ -117,7 +117,8 @@ def _of_newest(
             last = last.where(announced >= since)
         reached = session.execute(last).scalar()
         where = [sa.and_(announced >= (reached or since or date.min), announced <= until)]
-        first_id = session.execute(sa.select(sa.func.min(paper_id)).where(*where)).scalar()
+        # Of a bare id PostgreSQL takes the least in the table, and goes on from there until one is of these days.
+        first_id = session.execute(sa.select(sa.func.min(paper_id + 0)).where(*where)).scalar()
     if first_id is None:
         return Candidates(ids=(), exact=True, more=False)
     condition, exact = Compiler(session, first_id=first_id).condition(query.root)

@@ -183,7 +183,7 @@ class Compiler:
                 seen = sa.select(col(Sighting.id)).where(
                     col(Sighting.paper_id) == col(Paper.id), col(Sighting.feed_id).in_(ids)
                 )
-                return Part(clause=seen.exists() if ids else sa.false())
+                return Part(clause=_there_is(seen) if ids else sa.false())
             case "language":
                 return Part(clause=_repo_exists(col(Repo.language).in_(self._fitting(term, Repo.language)), alive=True))
             case "license":
@@ -225,7 +225,7 @@ class Compiler:
         linked = sa.select(col(Link.id)).where(
             col(Link.paper_id) == col(Paper.id), col(Link.kind) == "code", named(col(Link.slug))
         )
-        return Part(clause=sa.or_(_repo_exists(named(col(Repo.slug))), linked.exists()), exact=False)
+        return Part(clause=sa.or_(_repo_exists(named(col(Repo.slug))), _there_is(linked)), exact=False)
 
     def _key(self, pattern: str) -> Part:
         name = col(Identifier.scheme) + ":" + col(Identifier.value)
@@ -349,7 +349,13 @@ def _repo_exists(*where: Clause, alive: bool = False) -> Clause:
     )
     if alive:
         query = query.where(col(Repo.state).not_in(GONE))
-    return query.where(*where).exists()
+    return _there_is(query.where(*where))
+
+
+def _there_is(query: Any) -> Clause:
+    """Whether the query finds something for a paper. Without an offset PostgreSQL may find all papers for which it does
+    first, to keep them in a list, though a page asks of few."""
+    return query.offset(0).exists()  # type: ignore[no-any-return]
 
 
 def has(thing: str) -> Clause:
@@ -367,9 +373,9 @@ def has(thing: str) -> Clause:
                 )
             )  # fmt: skip
             named = mine.where(col(Link.kind) == "code", col(Link.evidence).in_(COUNTED), ~lost.exists())
-            return sa.or_(_repo_exists(alive=True), named.exists())
+            return sa.or_(_repo_exists(alive=True), _there_is(named))
         case "stars":
             return _repo_exists(col(Repo.stars).is_not(None))
         case "abstract":
             return sa.func.coalesce(col(Paper.abstract), "") != ""
-    return mine.where(col(Link.kind) == thing).exists()
+    return _there_is(mine.where(col(Link.kind) == thing))

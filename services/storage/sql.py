@@ -51,7 +51,7 @@ def execute_many(session: Session, statement: Insert, rows: Sequence[Mapping[str
         return
     ready = [_made_ready(statement.table.c[name].type, connection.dialect) for name in names]
     columns = [
-        [row[name] for row in rows] if process is None else [process(row[name]) for row in rows]
+        [row[name] for row in rows] if process is None else _processed(process, [row[name] for row in rows])
         for name, process in zip(names, ready, strict=True)
     ]
     if (order := compiled.positiontup) is not None:
@@ -59,6 +59,18 @@ def execute_many(session: Session, statement: Insert, rows: Sequence[Mapping[str
     else:
         values = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     connection.exec_driver_sql(compiled.string, values)
+
+
+def _processed(process: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    """Each value made ready; the time of writing, say, is one object for all rows, and is made ready once."""
+    made: list[Any] = []
+    last: Any = None
+    ready = process(None)
+    for value in values:
+        if value is not last:
+            last, ready = value, process(value)
+        made.append(ready)
+    return made
 
 
 def _made_ready(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:

@@ -18,26 +18,18 @@ STATEMENT_COLUMNS = ("as_of", "content_hash", "data", "first_on", "said_at")
 """What a new statement overwrites."""
 
 
-def load_statements(session: Session, paper_ids: Sequence[int]) -> dict[int, dict[str, StatementData]]:
-    """The statements about each paper, by source."""
+def load_statements(
+    session: Session, paper_ids: Sequence[int], *, whole: bool = True
+) -> dict[int, dict[str, StatementData]]:
+    """The statements about each paper, by source; unless `whole`, without their `data`, which is most of them."""
+    columns = [Statement.paper_id, Statement.source, Statement.as_of, Statement.content_hash, Statement.first_on]
+    statement = sa.select(*map(col, columns), *([col(Statement.data)] if whole else []))
     found: dict[int, dict[str, StatementData]] = defaultdict(dict)
     for part in chunks(sorted(set(paper_ids))):
-        for row in session.execute(
-            sa.select(
-                col(Statement.paper_id),
-                col(Statement.source),
-                col(Statement.as_of),
-                col(Statement.content_hash),
-                col(Statement.data),
-                col(Statement.first_on),
-            ).where(col(Statement.paper_id).in_(part))
-        ):
-            found[row.paper_id][row.source] = StatementData(
-                source=row.source,
-                as_of=row.as_of,
-                content_hash=row.content_hash,
-                data=row.data,
-                first_on=row.first_on,
+        for row in session.execute(statement.where(col(Statement.paper_id).in_(part))):
+            paper_id, source, as_of, content_hash, first_on, *said = row
+            found[paper_id][source] = StatementData(
+                source=source, as_of=as_of, content_hash=content_hash, first_on=first_on, data=said[0] if said else {}
             )
     return found
 

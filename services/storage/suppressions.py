@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import ColumnElement, delete, func, or_, update
 from sqlmodel import Session, col, select
 
 from services.storage import seals
@@ -98,9 +98,33 @@ def reports(session: Session, key: str) -> list[Bounce]:
 
 def find(session: Session, key: str) -> Suppression | None:
     """Why nothing is sent to an address, or none."""
-    return session.get(Suppression, key)
+    return session.exec(select(Suppression).where(Suppression.address_key == key)).first()
 
 
-def list_all(session: Session) -> list[Suppression]:
-    """All suppressed addresses, the newest first."""
-    return list(session.exec(select(Suppression).order_by(col(Suppression.at).desc(), col(Suppression.address_key))))
+def page(
+    session: Session, *, text: str = "", in_addresses: bool = True, before: int | None = None, limit: int | None = None
+) -> list[Suppression]:
+    """Suppressed addresses, the newest first; `text` is looked for in what was said and why, and `in_addresses`.
+
+    Of addresses that are sealed only the whole one is found.
+    """
+    query = select(Suppression)
+    if text:
+        found = [col(Suppression.detail).icontains(text, autoescape=True), _reason_has(text)]
+        if in_addresses:
+            found.append(col(Suppression.address_key).icontains(text, autoescape=True))
+            found.append(col(Suppression.address_key).in_(seals.keys_of_whole(session, text)))
+        query = query.where(or_(*found))
+    if before is not None:
+        query = query.where(col(Suppression.id) < before)
+    return list(session.exec(query.order_by(col(Suppression.id).desc()).limit(limit)))
+
+
+def _reason_has(text: str) -> ColumnElement[bool]:
+    """As pages write it: `by hand`."""
+    return func.replace(Suppression.reason, "_", " ").icontains(text, autoescape=True)
+
+
+def count(session: Session) -> int:
+    """How many addresses are suppressed."""
+    return session.exec(select(func.count()).select_from(Suppression)).one()

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from services.storage.sealed import Sealed
+from services.domain.urls import has_keys
+from services.storage.sealed import Sealed, always, is_url
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
 """SQLite only gives row ids to plain INTEGER keys."""
@@ -47,7 +48,7 @@ class Feed(Row, table=True):
     name: str = Field(unique=True)
     kind: str
     title: str
-    url: str = ""
+    url: str = Field(default="", sa_column=Column(Sealed(has_keys), nullable=False))
     params: dict[str, str] = _json(dict)
     interval_minutes: int = 60
     interval_fixed: bool = False
@@ -83,6 +84,7 @@ class Validator(Row, table=True):
     __tablename__ = "validators"
 
     url: str = Field(sa_column=Column(Text, primary_key=True))
+    """As `storage.seals.shown_url` names it, like that of a fetch."""
     etag: str | None = Field(default=None, sa_column=Column(Text))
     last_modified: str | None = None
     document_id: int | None = Field(default=None, sa_column=Column(BIG))
@@ -487,7 +489,7 @@ class Subscriber(Row, table=True):
 
     id: int | None = _id()
     channel: str
-    address: str = Field(sa_column=Column(Sealed(), nullable=False))
+    address: str = Field(sa_column=Column(Sealed(is_url), nullable=False))
     """Empty once it was wiped."""
     address_key: str = Field(unique=True)
     """Channel and address folded, or hashed (`storage.seals`), so that one address subscribes once."""
@@ -504,7 +506,7 @@ class Seal(Row, table=True):
     __tablename__ = "seals"
 
     name: str = Field(primary_key=True)
-    value: str = Field(sa_column=Column(Sealed(always=True), nullable=False))
+    value: str = Field(sa_column=Column(Sealed(always), nullable=False))
 
 
 class Subscription(Row, table=True):
@@ -561,12 +563,16 @@ class EditionItem(Row, table=True):
     """A paper in an edition. A subscription gets a paper once, ever, and once more each time its reader snoozes it."""
 
     __tablename__ = "edition_items"
-    __table_args__ = (UniqueConstraint("subscription_id", "paper_id", "again"), UniqueConstraint("edition_id", "rank"))
+    __table_args__ = (
+        UniqueConstraint("subscription_id", "paper_id", "again"),
+        UniqueConstraint("edition_id", "rank"),
+        Index("ix_edition_items_paper", "paper_id", "id"),
+    )
 
     id: int | None = _id()
     edition_id: int = Field(sa_column=Column(BIG, nullable=False))
     subscription_id: int = Field(sa_column=Column(BIG, nullable=False))
-    paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    paper_id: int = Field(sa_column=Column(BIG, nullable=False))
     rank: int
     why: list[str] = _json(list)
     late: bool = False
@@ -639,7 +645,8 @@ class Suppression(Row, table=True):
 
     __tablename__ = "suppressions"
 
-    address_key: str = Field(sa_column=Column(Text, primary_key=True))
+    id: int | None = _id()
+    address_key: str = Field(sa_column=Column(Text, unique=True, nullable=False))
     reason: str
     """hard, soft (too many), complaint, or by_hand."""
     detail: str = _long(default="")

@@ -12,11 +12,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
+from msgspec import convert, structs, to_builtins
 from sqlalchemy import bindparam, delete, update
 from sqlmodel import Session, col
 
@@ -45,11 +44,6 @@ class _Place:
 
     names: tuple[TitleName, ...]
     paper_ids: list[int] = field(default_factory=list)
-
-
-@cache
-def _codec() -> TypeAdapter[PaperData]:
-    return TypeAdapter(PaperData)
 
 
 def sort_out(session: Session, entries: Sequence[PaperData]) -> tuple[list[PaperData], list[PaperData]]:
@@ -109,7 +103,7 @@ def store(
     """Store the entries of a page that are known by their title; `touched` are the papers its others were about."""
     rows = []
     for entry in entries:
-        data = _codec().dump_python(entry, mode="json", exclude_defaults=True)
+        data = to_builtins(entry)
         said = merging.fingerprint({"data": data, "day": telling.day, "read_on": telling.read_on})
         rows.append(
             {"paper_id": 0, "value": _name(entry), "title_key": title_fingerprint(entry.title) or _name(entry),
@@ -141,7 +135,7 @@ def vouch(session: Session, paper_id: int, *, now: datetime) -> None:
     plain: dict[str, merging.StatementData] = {}
     for source, words in said.items():
         name = source.removesuffix(merging.BY_TITLE)
-        plain[name] = merging.together(replace(words, source=name), plain.get(name))
+        plain[name] = merging.together(structs.replace(words, source=name), plain.get(name))
     session.execute(delete(Statement).where(col(Statement.paper_id) == paper_id))
     rows = [statement_row(paper_id, words, now) for words in plain.values()]
     upsert(session, Statement, rows, ["paper_id", "source"], update=STATEMENT_COLUMNS)
@@ -328,7 +322,7 @@ def _give(session: Session, values: Sequence[str], of: Mapping[str, list[int]]) 
         ):
             pages[(row.source, row.feed_id, row.day, row.read_on, row.seen_at)].append(row)
     for (source, feed_id, day, read_on, seen_at), rows in pages.items():
-        groups = _grouped((of[row.value], _codec().validate_python(row.data)) for row in rows)
+        groups = _grouped((of[row.value], convert(row.data, PaperData)) for row in rows)
         telling = Telling(source=source, feed_id=feed_id, day=day, read_on=read_on, now=seen_at, by_title=True)
         store_groups(session, groups, telling, Stored())
 
@@ -338,7 +332,9 @@ def _grouped(said: Iterable[tuple[list[int], PaperData]]) -> list[Group]:
     groups: dict[tuple[str, int], Group] = {}
     for paper_ids, entry in said:
         at = ("row", paper_ids[0]) if paper_ids else ("new", id(paper_ids))
-        groups.setdefault(at, Group(paper_ids=paper_ids)).entries.append(entry)
+        one = groups.setdefault(at, Group(paper_ids=paper_ids))
+        one.entries.append(entry)
+        one.unheld += entry.identifiers
     return list(groups.values())
 
 

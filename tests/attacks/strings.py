@@ -8,6 +8,7 @@ import dataclasses
 import re
 from typing import Any, TypeVar
 
+import msgspec
 from lxml import html as lxml_html
 
 STRINGS = {
@@ -88,17 +89,18 @@ _HIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\
 
 def poisoned(value: T, text: str, url: str = URLS[0]) -> T:
     """A copy of frozen data with `text` for every text and `url` for every address, but what only we ever set."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    held: dict[str, Any] | None = None
+    if isinstance(value, msgspec.Struct):
+        held = msgspec.structs.asdict(value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        held = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if held is not None:
         changes = {
-            field.name: url
-            if field.name.endswith(("url", "urls")) and isinstance(present, str)
-            else poisoned(present, text, url)
-            for field in dataclasses.fields(value)
-            if not _OURS.fullmatch(field.name)
-            and (present := getattr(value, field.name)) is not None
-            and field.name != "feedback"
+            name: url if name.endswith(("url", "urls")) and isinstance(present, str) else poisoned(present, text, url)
+            for name, present in held.items()
+            if not _OURS.fullmatch(name) and present is not None and name != "feedback"
         }
-        return dataclasses.replace(value, **changes)
+        return type(value)(**{**held, **changes})
     if isinstance(value, tuple):
         return tuple(poisoned(item, text, url) for item in value)  # type: ignore[return-value]
     return text if isinstance(value, str) else value  # type: ignore[return-value]

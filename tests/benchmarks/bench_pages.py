@@ -7,7 +7,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +19,8 @@ from sqlmodel import SQLModel
 from config.settings import Settings
 from services.runtime import Runtime
 from services.storage.tables import Allowance
-from tests.benchmarks import large_archive
+from tests import servers
+from tests.benchmarks import large_archive, postgres_archive
 from tests.benchmarks.harness import Options, Result
 from tests.integration.web_site import PASSWORD, Site, routes
 from workers.web.security import Limiter
@@ -73,10 +75,10 @@ def addresses(site: Site, papers: int) -> list[str]:
     return list(dict.fromkeys([*found, *SEEN, *(f"/?q={quote(text)}" for text in SEARCHES)]))
 
 
-def open_site(database: Path, home: Path) -> Site:
+def open_site(url: str, home: Path) -> Site:
     """The pages on a database, an administrator logged in, with no limit to how often one may search."""
     settings = Settings(
-        _env_file=None, home=home, database_url=f"sqlite:///{database}", admin_password=PASSWORD,
+        _env_file=None, home=home, database_url=url, admin_password=PASSWORD,
         secret_key="for measuring only", public_url="https://papers.example",
     )  # fmt: skip
     rt = Runtime.from_settings(settings)
@@ -89,26 +91,48 @@ def open_site(database: Path, home: Path) -> Site:
     return site
 
 
-def kept(papers: int) -> Path:
-    """The archive of so many papers and this schema: made once, and kept in the folder of temporary files."""
+def schema_hash() -> str:
+    """What the tables and their indexes are: an archive of another schema is of no use."""
     tables = SQLModel.metadata.sorted_tables
     made = [str(CreateTable(table)) for table in tables] + [
         str(CreateIndex(index)) for table in tables for index in sorted(table.indexes, key=lambda one: one.name or "")
     ]
-    schema = hashlib.sha256("".join(made).encode()).hexdigest()[:10]
-    path = Path(tempfile.gettempdir()) / f"broadsheet-pages-{papers}-{schema}.db"
+    return hashlib.sha256("".join(made).encode()).hexdigest()[:10]
+
+
+@contextmanager
+def kept_on_sqlite(papers: int) -> Iterator[str]:
+    """The archive of so many papers and this schema: made once, and kept in the folder of temporary files."""
+    path = Path(tempfile.gettempdir()) / f"broadsheet-pages-{papers}-{schema_hash()}.db"
     if not path.exists():
         making = path.with_suffix(f".{os.getpid()}")
         large_archive.build(making, papers)
         making.rename(path)
-    return path
+    yield f"sqlite:///{path}"
 
 
-def every_page(options: Options) -> Iterator[Result]:
+@contextmanager
+def kept_on_postgresql(papers: int) -> Iterator[str]:
+    """The same in a database of a server with its usual settings; texts are compared as in a container."""
+    folder = Path(tempfile.gettempdir()) / "broadsheet-pages-postgresql"
+    with servers.postgres_server(kept=folder, locale="C.UTF-8") as server:
+        yield server.kept(f"pages_{papers}_{schema_hash()}", lambda url: postgres_archive.build(url, papers))
+
+
+def on_sqlite(options: Options) -> Iterator[Result]:
     """The median and the 95th percentile of each page beside what is allowed."""
+    return _every_page(options, kept_on_sqlite)
+
+
+def on_postgresql(options: Options) -> Iterator[Result]:
+    """The same on PostgreSQL."""
+    return _every_page(options, kept_on_postgresql)
+
+
+def _every_page(options: Options, kept: Callable[[int], AbstractContextManager[str]]) -> Iterator[Result]:
     papers = options.papers or options.some(PAPERS, 5_000)
-    with tempfile.TemporaryDirectory(prefix="broadsheet-bench-") as home:
-        site = open_site(kept(papers), Path(home))
+    with tempfile.TemporaryDirectory(prefix="broadsheet-bench-") as home, kept(papers) as url:
+        site = open_site(url, Path(home))
         for path in addresses(site, papers):
             yield _asked(site, path, papers, options.some(9, 3))
         site.rt.close()

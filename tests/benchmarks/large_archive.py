@@ -51,9 +51,9 @@ def build(path: Path, papers: int) -> None:
         for name, _ in indexes:
             connection.execute(f'DROP INDEX "{name}"')  # filled at the end in one go
         for table, columns, rows in tables(papers):
-            usual = _defaults(table, columns.split())
+            usual = defaults(table, columns.split())
             names = ", ".join([*columns.split(), *usual])
-            marks = ", ".join(["?"] * len(columns.split()) + list(usual.values()))
+            marks = ", ".join(["?"] * len(columns.split()) + list(map(repr, usual.values())))
             connection.execute("BEGIN")
             connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
             connection.execute("COMMIT")
@@ -62,17 +62,15 @@ def build(path: Path, papers: int) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _defaults(table: str, given: Sequence[str]) -> dict[str, str]:
-    """What a new row has in the columns that are not given and may not be empty, as literals."""
+def defaults(table: str, given: Sequence[str]) -> dict[str, int | str]:
+    """What a new row has in the columns that are not given and may not be empty."""
     model = next((m for m in vars(rows_of).values() if getattr(m, "__tablename__", "") == table), None)
     if model is None:
         return {}
     fields = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
     held = SQLModel.metadata.tables[table].columns
     return {
-        name: str(int(value))
-        if isinstance(value, int)
-        else repr(value if isinstance(value, str) else json.dumps(value))
+        name: int(value) if isinstance(value, int) else value if isinstance(value, str) else json.dumps(value)
         for name, value in fields.items()
         if name not in given and not held[name].nullable and isinstance(value, (list, dict, int, str))
     }
@@ -80,7 +78,7 @@ def _defaults(table: str, given: Sequence[str]) -> dict[str, str]:
 
 def tables(papers: int) -> Iterator[tuple[str, str, Rows]]:
     """Every table that is filled: its name, its columns, its rows."""
-    texts = Texts(random.Random(f"archive {papers}"))
+    texts = Texts(papers)
     days = max(1, papers // PER_DAY)
     yield (
         "feeds",
@@ -133,13 +131,14 @@ def name(number: int) -> str:
 class Texts:
     """Sentences and names to draw from, with their words cut once."""
 
-    def __init__(self, draw: random.Random) -> None:
+    def __init__(self, papers: int) -> None:
+        draw = random.Random(f"archive {papers}")
         self.words = [*_WORDS, *(f"{a}{b}" for a in _WORDS for b in _WORDS)]
         self._weights = list(accumulate(1 / (n + 3) for n in range(len(self.words))))
         self.sentences = [" ".join(self.draw(draw, 18)).capitalize() + "." for _ in range(20_000)]
-        self.cut = [" ".join(in_order(sentence)[0]) for sentence in self.sentences]
+        self.cut = [in_order(sentence)[0] for sentence in self.sentences]
         people = [f"{given} {family}" for given in _GIVEN.split() for family in _FAMILY.split()]
-        self.people = [(person, " ".join(in_order(person)[0])) for person in people]
+        self.people = [(person, in_order(person)[0]) for person in people]
 
     def draw(self, draw: random.Random, number: int) -> list[str]:
         """Words, each as often as it stands in a language."""

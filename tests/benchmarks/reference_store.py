@@ -167,12 +167,12 @@ def _indexed(facts: Mapping[str, Any]) -> tuple[str, ...]:
     shown: dict[str, str] = {}
     joined: list[str] = []
     for place, texts in places.items():
-        cut = [in_order(one) for one in texts]
-        joins = [word for _, more in cut for word in more]
-        shown[place] = " # ".join([*(" ".join(ordered) for ordered, _ in cut), " ".join(joins)])
+        shown[place], joins = in_order(*texts)
+        if joins:
+            shown[place] += f" # {' '.join(joins)}"
         joined += joins
     tags = " ".join(map(search_index.value_word, category_values(tuple(facts["categories"]))))
-    shown |= {search_index.CATEGORY: f"{tags} # ", search_index.JOINED: " ".join(dict.fromkeys(joined))}
+    shown |= {search_index.CATEGORY: tags, search_index.JOINED: " ".join(dict.fromkeys(joined))}
     digest = hashlib.blake2b(msgspec.json.encode([facts[name] for name in _DIGESTED]), digest_size=12).hexdigest()
     return (digest, *(shown.get(place, "") for place in search_index.TAGS))
 

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
+import msgspec
+
 from services.domain import identifiers, links, mentions
 from services.domain.addresses import parse_address
 from services.domain.bounces import WEBHOOKS, parse_report
@@ -67,6 +69,8 @@ def strings(value: object) -> Iterator[str]:
     """Every text in data of ours, however deep."""
     if isinstance(value, str):
         yield value
+    elif isinstance(value, msgspec.Struct):
+        yield from strings(msgspec.structs.asdict(value))
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             yield from strings(getattr(value, field.name))

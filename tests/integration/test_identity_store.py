@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.identifiers import Identifier

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -465,7 +466,7 @@ def test_an_entry_the_database_cannot_take_is_refused_alone(rt: Runtime, name: s
     """The parsers clean their texts; what slips through all the same must not take its page along."""
     feed = add_feed(rt, "hf")
     page = [entry(n) for n in range(1, 8)]
-    page[4] = replace(page[4], **POISON[name])
+    page[4] = msgspec.structs.replace(page[4], **POISON[name])
     stored, rejected = _store_parsed(rt, page, feed)
     if (rt.engine.dialect.name, name) in HARMLESS:
         assert (stored.new, rejected) == (7, [])

@@ -157,6 +157,16 @@ def test_other_databases_are_refused_by_name(url: str) -> None:
         make_engine(url)
 
 
+def test_sqlite_takes_in_large_pages_with_few_rewrites(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    schema.migrate(engine)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 8_000
+        options = connection.exec_driver_sql(f"SELECT k, v FROM {search_index.TABLE}_config").all()
+    assert {("hashsize", 8_000_000), ("automerge", 8)} <= {tuple(row) for row in options}
+    engine.dispose()
+
+
 def test_sqlite_keeps_what_was_committed_through_a_power_cut(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path / 'new.db'}")
     with engine.connect() as connection:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
-from services.domain.merging import FIELDS, PREFERRED, SOURCES, compose, fingerprint, meaning, state, supersedes
+from services.domain.merging import (
+    FIELDS,
+    PREFERRED,
+    SOURCES,
+    compose,
+    fingerprint,
+    meaning,
+    state,
+    supersedes,
+    together,
+)
 from services.domain.papers import AuthorData, PaperData
 
 DAY = date(2026, 11, 24)
@@ -28,8 +38,19 @@ def said(paper: PaperData = PAPER, source: str = "hf_papers", **changes: Any) ->
     return state(replace(paper, **changes), source=source, fallback_day=DAY)
 
 
+def test_the_same_words_again_change_nothing_but_their_days() -> None:
+    old = said()
+    assert together(said(), old) is old
+    unread = replace(old, data={})  # of what is only said again nothing but the hash is read
+    assert together(said(), unread) is unread
+    later = replace(said(), as_of=f"{old.as_of} 2026-11-25")
+    assert together(later, unread) == later
+    earlier = replace(said(), as_of="0000", first_on=date(2026, 11, 1))
+    assert together(earlier, unread) == replace(old, first_on=date(2026, 11, 1))
+
+
 def test_every_field_of_a_fact_is_one_a_source_can_state() -> None:
-    assert set(FIELDS) <= {f.name for f in fields(PaperData)}
+    assert set(FIELDS) <= set(PaperData.__struct_fields__)
     assert set(PREFERRED) <= set(FIELDS)
     assert {source for order in PREFERRED.values() for source in order} <= set(SOURCES)
 

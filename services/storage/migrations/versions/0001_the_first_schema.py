@@ -179,7 +179,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('subscription_id', 'paper_id', 'again')
     )
     with op.batch_alter_table('edition_items', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_edition_items_paper_id'), ['paper_id'], unique=False)
+        batch_op.create_index('ix_edition_items_paper', ['paper_id', 'id'], unique=False)
 
     op.create_table('editions',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -229,7 +229,7 @@ def upgrade() -> None:
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('title', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-    sa.Column('url', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('url', sa.Text(), nullable=False),
     sa.Column('params', sa.JSON(), nullable=False),
     sa.Column('interval_minutes', sa.Integer(), nullable=False),
     sa.Column('interval_fixed', sa.Boolean(), nullable=False),
@@ -649,11 +649,13 @@ def upgrade() -> None:
         batch_op.create_index('ix_suppression_events_address', ['address_key', 'at'], unique=False)
 
     op.create_table('suppressions',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('address_key', sa.Text(), nullable=False),
     sa.Column('reason', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('detail', sa.Text(), nullable=False),
     sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
-    sa.PrimaryKeyConstraint('address_key')
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('address_key')
     )
     op.create_table('title_entries',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -846,7 +848,7 @@ def downgrade() -> None:
 
     op.drop_table('editions')
     with op.batch_alter_table('edition_items', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_edition_items_paper_id'))
+        batch_op.drop_index('ix_edition_items_paper')
 
     op.drop_table('edition_items')
     with op.batch_alter_table('duplicates', schema=None) as batch_op:
