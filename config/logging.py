@@ -16,14 +16,22 @@ _URL_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s:@]*)
 _APPRISE = re.compile(r"(\bapprise:[a-z][a-z0-9+.-]*://)[^\s\"'<>]+", re.IGNORECASE)
 _WEBHOOK = re.compile(r"(\b(?:webhook|slack):[a-z]{3,8}://[^\s\"'<>/?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE)
 _SLACK_HOOK = re.compile(r"(hooks\.slack\.com/services/)[^\s\"'<>]+")
+# What asks for the next page is no key. An address may itself be the value of a query, percent-encoded.
+_QUERY_KEY = re.compile(
+    r"((?:[?&;]|%3F|%26)(?!(?:resumption|page|next|continuation)[_-]?token)[\w.-]*"
+    r"(?:key|token|secret|password|passwd|pwd|auth|sig|signature)(?:=|%3D))(?:(?!%26)[^&#\s\"'<>])+",
+    re.IGNORECASE,
+)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without passwords in addresses, the paths of Slack's and others' webhooks, and the given secret values."""
+    """`text` without passwords and keys in addresses, the paths of Slack's and others' webhooks, and the given secret
+    values."""
     text = _URL_PASSWORD.sub(r"\g<scheme>\g<user>:***@", text)
     text = _APPRISE.sub(r"\1***", text)
     text = _WEBHOOK.sub(r"\1/***", text)
     text = _SLACK_HOOK.sub(r"\1***", text)
+    text = _QUERY_KEY.sub(r"\1***", text)
     for secret in secrets:
         if len(secret) >= 6:  # shorter ones would blot out ordinary words
             text = text.replace(secret, "***")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit
 
 from services.domain.errors import InvalidInput
 from services.domain.text import ascii_host, clean
@@ -13,10 +13,37 @@ _TRACKING = re.compile(
     r"|referrer|spm|cmpid|ncid|s_cid|vero_id|__s|trk|guccounter|wt\..*",
     re.I,
 )
+_KEY = re.compile(
+    r"([?&;](?!(?:resumption|page|next|continuation)[_-]?token)[\w.-]*"
+    r"(?:key|token|secret|password|passwd|pwd|auth|sig|signature))=([^&#]+)",
+    re.I,
+)
+"""The same as `config.logging` redacts."""
+BLOTTED = "=***"
+"""What stands in place of a key."""
 _FROM_A_FEED = {
     "source": re.compile(r"rss.*|feed.*|twitter|newsletter", re.I),
     "rss": re.compile(r"|1|yes|true", re.I),
 }
+
+
+def without_keys(url: str) -> str:
+    """An address as it may be shown: values of its query that are keys, tokens, signatures or passwords are `***`.
+
+    >>> without_keys("https://lab.example/feed?api_key=hush&day=1")
+    'https://lab.example/feed?api_key=***&day=1'
+    """
+    return _KEY.sub(rf"\1{BLOTTED}", url)
+
+
+def has_keys(url: str) -> bool:
+    """Whether an address holds a key, as `without_keys` sees it."""
+    return without_keys(url) != url
+
+
+def keys_in(url: str) -> set[str]:
+    """What `without_keys` hides, as it is written in the address and as it is meant."""
+    return {form for found in _KEY.finditer(url) for form in (found[2], unquote_plus(found[2]))}
 
 
 def split_url(text: str) -> SplitResult | None:

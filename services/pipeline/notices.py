@@ -14,6 +14,7 @@ from services.domain.deliveries import message_id
 from services.domain.jobs import Claim
 from services.domain.messages import Message
 from services.domain.text import clean
+from services.domain.urls import without_keys
 from services.pipeline.messages import mail_domain
 from services.runtime import Runtime
 from services.storage import notices, stages
@@ -88,7 +89,7 @@ def feed_retired(rt: Runtime, session: Session, feed: Feed) -> None:
     """Tell that a feed answered 410 Gone and is asked no more."""
     _tell(
         rt, session, "retired", feed,
-        f"The feed {feed.title} ({feed.name}) answered 410 Gone: {feed.url or feed.kind}\n"
+        f"The feed {feed.title} ({feed.name}) answered 410 Gone: {without_keys(feed.url) or feed.kind}\n"
         "It is not asked any more; its papers and its history stay.",
     )  # fmt: skip
 

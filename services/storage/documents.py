@@ -10,6 +10,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from services.domain.errors import NotFound
+from services.storage import seals
 from services.storage.sql import insert_ignore
 from services.storage.tables import Document, Fetch, Validator
 
@@ -50,7 +51,7 @@ def validators(session: Session, url: str) -> Validator | None:
         select(Validator)
         .join(Document, col(Document.id) == col(Validator.document_id))
         .where(
-            Validator.url == url,
+            Validator.url == seals.shown_url(session, url),
             select(Fetch.id).where(Fetch.document_id == Validator.document_id, Fetch.state == "parsed").exists(),
         )
     ).first()

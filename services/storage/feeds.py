@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.papers import Rejected
+from services.storage import seals
 from services.storage.sql import insert_ignore, upsert
 from services.storage.tables import Batch, Feed, Fetch, Job, Rejection, Sighting, Validator
 
@@ -165,6 +166,7 @@ def record_fetch(session: Session, row: Mapping[str, Any]) -> int:
         "via": "", "url": "", "status": None, "document_id": None, "parsed_at": None, "announced": None, "seen": 0,
         "new": 0, "changed": 0, "known": 0, "rejected": 0, "next_cursor": None, "error": None, "notes": [], **row,
     }  # fmt: skip
+    full["url"] = seals.shown_url(session, full["url"], make=True)
     key = ["feed_id", "slot", "batch", "cursor"]
     upsert(session, Fetch, [full], key, update=[c for c in full if c not in key])
     found = session.exec(
@@ -212,7 +214,8 @@ def keep_validators(
     if etag is None and last_modified is None:
         return
     row = {
-        "url": url, "etag": etag, "last_modified": last_modified, "document_id": document_id, "updated_at": now
+        "url": seals.shown_url(session, url, make=True), "etag": etag, "last_modified": last_modified,
+        "document_id": document_id, "updated_at": now,
     }  # fmt: skip
     upsert(session, Validator, [row], ["url"], update=["etag", "last_modified", "document_id", "updated_at"])
 

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from services.domain.jobs import NewJob
+from services.domain.jobs import UNPAUSED, NewJob
 from services.storage import jobs
 from services.storage.sql import insert_ignore
 from services.storage.tables import Notice
@@ -30,7 +30,11 @@ def tell(session: Session, *, kind: str, subject: str, text: str, now: datetime,
     if send:
         jobs.add(
             session,
-            [NewJob(kind="send_notice", key=f"notice {notice_id}", payload={"notice_id": notice_id}, priority=-2)],
+            [
+                NewJob(
+                    kind="send_notice", key=f"notice {notice_id}", payload={"notice_id": notice_id}, priority=UNPAUSED
+                )
+            ],
             now=now,
         )
     return notice_id

@@ -11,6 +11,7 @@ from functools import cache, cached_property
 import httpx
 
 from services.domain.errors import UpstreamError, UpstreamRejected, UpstreamUnavailable
+from services.domain.urls import keys_in
 from services.upstreams.answers import NOT_A_DOCUMENT, is_rate_limit, raise_status
 from services.upstreams.bodies import ACCEPT_ENCODING, Decoder
 from services.upstreams.guard import Guard, Target
@@ -83,7 +84,7 @@ class Exchange:
         secrets: Collection[str] = (),
         http2_hosts: Collection[str] = frozenset(),
     ) -> None:
-        self._secrets = [secret.encode() for secret in secrets if len(secret) >= SHORTEST_SECRET]
+        self._secrets = frozenset(secrets)
         self._user_agent = user_agent
         self._connect_timeout_s = connect_timeout_s
         self._deadline_s = deadline_s
@@ -163,7 +164,7 @@ class Exchange:
                 return Reply(status, headers)
             expected = status in request.expect_statuses
             if not (expected or 200 <= status < 300) or (request.method == "GET" and status in NOT_A_DOCUMENT):
-                said = self._unsaid(_read_excerpt(response, headers))
+                said = self._unsaid(_read_excerpt(response, headers), str(url))
                 raise_status(status, headers, said, request.shown, str(url))
             if declared > self._max_wire_bytes:
                 raise UpstreamRejected(
@@ -171,15 +172,17 @@ class Exchange:
                 )
             body = _read_body(response, headers, max_bytes=self._max_body_bytes)
             if not 200 <= status < 300:  # whoever expected it may quote it
-                body = self._unsaid(body)
+                body = self._unsaid(body, str(url))
             if is_rate_limit(status, headers, body):
                 raise_status(status, headers, body, request.shown, str(url))
             return Reply(status, headers, body)
 
-    def _unsaid(self, body: bytes) -> bytes:
-        """What an error says, without our secrets: some hosts throw back what they were sent."""
-        for secret in self._secrets:
-            body = body.replace(secret, b"***")
+    def _unsaid(self, body: bytes, url: str) -> bytes:
+        """What an error says, without our secrets and the keys in the address: some hosts throw back what they were
+        sent."""
+        for secret in sorted(self._secrets | keys_in(url), key=len, reverse=True):
+            if len(secret) >= SHORTEST_SECRET:
+                body = body.replace(secret.encode(), b"***")
         return body
 
     def _wire_headers(self, request: Request) -> list[tuple[bytes, bytes]]:

@@ -14,9 +14,9 @@ from services.pipeline import operate, secret_keys
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
 from services.storage import seals, subscribers, suppressions
-from services.storage.tables import Audit, Subscriber
+from services.storage.tables import Audit, Feed, Subscriber
 from tests.conftest import MakeRuntime
-from tests.factories import all_rows
+from tests.factories import add_feed, all_rows
 from tests.integration.command import Broadsheet
 from tests.integration.web_site import Site
 
@@ -134,6 +134,19 @@ def test_what_no_key_opens_is_given_up_when_a_person_says_so(make_runtime: MakeR
     assert (lost.id, lost.address, lost.state) == (who, "", "unsubscribed")
     assert (kept.id, kept.address) == (mail, "ada@example.org")
     assert reader(rt)[1] not in {who, mail}
+
+
+def test_a_feed_whose_key_no_secret_key_opens_is_paused(make_runtime: MakeRuntime) -> None:
+    keyed = "https://lab.example/feed?api_key=hush"
+    add_feed(make_runtime(secret_key=OLD), "lab", "rss", url=keyed)
+    between = make_runtime(secret_key=NEW, old_secret_keys=OLD)
+    assert secret_keys.rotate(between, ME) == secret_keys.Rotated(resealed=1, lost=0)
+    assert all_rows(make_runtime(secret_key=NEW), Feed)[0].url == keyed
+    rt = make_runtime(secret_key="a third key, and of some length too")
+    assert secret_keys.rotate(rt, ME, forget_lost=True).lost == 1
+    (feed,) = all_rows(rt, Feed)
+    assert (feed.url, feed.paused) == ("", True)
+    assert "sealed with a secret key that is lost" in feed.last_error
 
 
 def test_links_signed_with_an_old_key_open_within_their_life(make_runtime: MakeRuntime) -> None:

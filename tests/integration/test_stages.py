@@ -64,6 +64,24 @@ def test_a_lost_job_of_a_paused_stage_is_not_taken_over(rt: Runtime, clock: Cloc
     assert taken(rt) == ["fetch"]
 
 
+def test_what_operators_are_told_leaves_while_the_notify_stage_is_paused(
+    make_runtime: MakeRuntime, database_url: str
+) -> None:
+    rt = make_runtime(alert_to="ops@example.org", database_url=database_url)
+    rt.add_jobs([NewJob(kind="send_deliveries", key="edition 1", payload={"edition_id": 1}, priority=-1)])
+    operate.pause_stage(rt, BOSS, "notify")
+    with rt.reading() as session:
+        assert reports.overdue(session, since=rt.now() + timedelta(hours=1)) == 1
+        (hint,) = jobs.due(session, now=rt.now())
+    told = drain.claim_next(rt)
+    assert told is not None
+    assert (told.kind, told.job_id) == ("send_notice", hint.job_id)
+    assert drain.claim_next(rt) is None  # the digests wait
+    assert drain.run_job(rt, told) == "done"
+    (mail,) = rt.settings.outbox.glob("*.eml")
+    assert "notify is paused" in mail.read_text()
+
+
 def test_work_ends_where_all_that_is_left_is_paused(rt: Runtime) -> None:
     rt.add_jobs([NewJob(kind="fetch_feed", key="one"), NewJob(kind="housekeeping", key="h")])
     operate.pause_stage(rt, BOSS, "fetch")

@@ -22,6 +22,7 @@ def import_opml(
     as_json: Json = False,
 ) -> None:
     """Add the feeds of an OPML list; those known already are left as they are."""
+    from services.domain.urls import without_keys
     from services.pipeline.add_feed import name_for, titled
     from services.pipeline.imports import read_file
     from services.pipeline.opml import read_opml
@@ -39,7 +40,7 @@ def import_opml(
                     results.append(
                         {
                             "title": outline.title,
-                            "url": outline.url,
+                            "url": without_keys(outline.url),
                             "name": same,
                             "state": "refused" if outline.problem else "known",
                             "error": outline.problem,
@@ -73,7 +74,13 @@ def import_opml(
                     now=rt.now(),
                 )
                 results.append(
-                    {"title": outline.title, "url": outline.url, "name": name, "state": "added", "error": None}
+                    {
+                        "title": outline.title,
+                        "url": without_keys(outline.url),
+                        "name": name,
+                        "state": "added",
+                        "error": None,
+                    }
                 )
     refused = [r for r in results if r["error"]]
     if as_json:

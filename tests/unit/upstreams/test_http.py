@@ -304,6 +304,21 @@ def test_the_message_says_what_they_said_and_keeps_the_query_out(server: Loopbac
     assert "\u202e" not in str(caught.value)
 
 
+@pytest.mark.parametrize("expected", [(), (403,)])
+def test_an_error_that_throws_the_key_of_an_address_back_does_not_tell_it(
+    server: Loopback, http: HttpClient, expected: tuple[int, ...]
+) -> None:
+    said = json.dumps({"error": "the key 'not for/you' (not+for%2Fyou) is not known here"}).encode()
+    server.answers("/api", reply(403, said, Content_Type="application/json"))
+    try:
+        answer = http.get(f"{server.url}/api?n=1&api_key=not+for%2Fyou", expect_statuses=expected)
+        shown = answer.body.decode()
+    except UpstreamRejected as error:
+        shown = str(error)
+    assert "the key '***' (***) is not known here" in shown
+    assert [seen.path for seen in server.requests] == ["/api?n=1&api_key=not+for%2Fyou"]
+
+
 def test_an_expected_status_comes_back_with_its_body(server: Loopback, http: HttpClient) -> None:
     server.answers("/api", reply(400, b"<feed/>"))
     fetched = http.get(f"{server.url}/api", expect_statuses={400})
