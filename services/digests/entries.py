@@ -28,7 +28,6 @@ _SINCE_TEXT = 200
 _ACTIONS = 6
 _SAID = {"more": "more like this", "less": "less like this"}
 _MAILTO = re.compile(r"mailto:[A-Za-z0-9.!#$&'*+/=^_`{|}~?@%-]+")
-_TROUBLED = frozenset({"partial", "late", "stale", "failed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +125,9 @@ def make_page(view: EditionView) -> Page:
     entries = tuple(_entry(number, item, view) for number, item in enumerate(view.items, start=1))
     matched = max(view.matched, len(entries))
     considered = max(view.considered, matched)
-    incomplete = any(source.state in _TROUBLED for source in view.sources)
-    more_url = safe_url(view.web_url) or safe_url(view.all_url)
-    see_all = f"see all {considered}" if considered else "the archive"
+    incomplete = any(source.troubled for source in view.sources)
+    more_url = safe_url(view.matched_url or "") or safe_url(view.web_url)
+    see_all = "all new papers" if considered else "the archive"
     return Page(
         name=_name(view),
         date=words.long_day(view.edition_date),
@@ -201,9 +200,8 @@ def _sources(view: EditionView) -> tuple[SourceLine, ...]:
     lines = [_source(source, view.composed_at) for source in view.sources[:_SOURCES]]
     if len(view.sources) > _SOURCES:
         rest = view.sources[_SOURCES:]
-        lines.append(
-            SourceLine(text=f"{len(rest)} more sources", troubled=any(source.state in _TROUBLED for source in rest))
-        )
+        number = sum(source.feeds for source in rest)
+        lines.append(SourceLine(text=f"{number:,} more sources", troubled=any(source.troubled for source in rest)))
     if view.facts_checked_at is not None and any(item.code for item in view.items):
         old = words.span(view.facts_checked_at, view.composed_at)
         lines.append(SourceLine(text=f"code facts {old} old", troubled=False))
@@ -230,8 +228,9 @@ def _source(source: SourceStatus, now: datetime) -> SourceLine:
             said = "could not be read, will be tried again"
         case _:
             said = plain(source.state, 30)
-    note = plain(source.note, 80)
-    return SourceLine(text=f"{title}: {said}" + (f" ({note})" if note else ""), troubled=source.state in _TROUBLED)
+    # Why a feed cannot be read is for operators: an error's words tell a reader nothing.
+    note = "" if source.state in {"failed", "late"} else plain(source.note, 80)
+    return SourceLine(text=f"{title}: {said}" + (f" ({note})" if note else ""), troubled=source.troubled)
 
 
 def _cadence(view: EditionView) -> str:

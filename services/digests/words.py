@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -13,17 +14,20 @@ _MONTHS = (
 
 _EVIDENCE = {
     "hf_auto": "found by Hugging Face itself",
-    "abstract": "link from the authors' abstract",
-    "comment": "link from the authors' comment on arXiv",
+    "abstract": "link from the authors’ abstract",
+    "comment": "link from the authors’ comment on arXiv",
     "hf": "link from Hugging Face",
     "project_page": "link from the project page",
     "readme": "its README names the paper",
     "feed": "link from the feed",
+    "in_passing": "named in passing",
 }
 _SCHEMES = {
     "arxiv": "arXiv", "doi": "DOI", "openreview": "OpenReview", "pmid": "PubMed", "pmcid": "PMC",
     "s2": "Semantic Scholar",
 }  # fmt: skip
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(?:Z|\+00:00)?")
 
 
 def zone(name: str) -> tzinfo:
@@ -120,3 +124,13 @@ def identifier(key: str, version: int | None) -> str:
         return ""
     suffix = f"v{version}" if version is not None and scheme == "arxiv" else ""
     return f"{_SCHEMES[scheme]} {value}{suffix}"
+
+
+def answer(code: str | None, detail: str | None) -> str:
+    """What a channel answered, its code once."""
+    return " ".join(part for part in (code if code and code not in (detail or "") else "", detail) if part)
+
+
+def moments(text: str) -> str:
+    """A text with its moments to the minute: `lab 2026-11-24T08:00:31.52Z` is `lab 2026-11-24 08:00`."""
+    return _MOMENT.sub(r"\1 \2", text)

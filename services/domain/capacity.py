@@ -30,7 +30,12 @@ HF_REQUESTS = 500 * 12
 """Hugging Face without a token: 500 requests in five minutes, here an hour."""
 HF_A_PAPER = 6
 """A paper's record there is looked at six times in its first 60 days (`domain.rechecks`)."""
-MEASURED_CANDIDATES = 500
+MEASURED_CANDIDATES, MOST_KEPT = 500, 5_000
+"""From how many papers the measured editions were chosen; up to how many are kept ready for the next ones."""
+CONNECTIONS, CONNECTIONS_A_PROCESS, CONNECTIONS_BESIDES = 97, 2, 20
+"""What PostgreSQL lets in as it is installed (100, three of them kept for its administrator); what a worker process
+holds (its job's, and that of its search for overdue work); pages, schedule, heartbeats and people."""
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 GB = 1e9
 
 
@@ -103,6 +108,8 @@ class Stage:
     """Work of one kind: seconds of processor a day, and cores while it has to be done."""
 
     name: str
+    where: str
+    """`workers`, `database`, or `backfill`, which is work of workers that comes once."""
     seconds_a_day: float
     within_h: float
     cores: float
@@ -130,22 +137,33 @@ class Plan:
 
     load: Load
     stages: tuple[Stage, ...]
+    database: str
+    """SQLite where it suffices, and one process, which computes on one core, does; else PostgreSQL, and Redis for the
+    hints."""
+    sqlite_share: float
+    """How much of the time SQLite would be making one write after another durable; above 1 it would not keep up."""
+    machines: int
+    """For workers."""
+    processes: int
+    """Of workers, on all machines together: enough for the processors, and for mails that wait for disk and network."""
     memory_mb: Mapping[str, float]
     disk_gb: Mapping[str, float]
     mail: Mapping[str, float]
     backfill_hours: Mapping[str, float]
+    quotas: tuple[Limit, ...]
+    """What others let us ask."""
     limits: tuple[Limit, ...]
-    """The fullest first."""
+    """All that can run out, the fullest first."""
 
     @property
     def worker_cores(self) -> float:
         """At the busiest, all stages but the database together."""
-        return _cores(self.stages, database=False)
+        return _cores(self.stages, "workers")
 
     @property
     def database_cores(self) -> float:
         """Of the database's machine."""
-        return _cores(self.stages, database=True)
+        return _cores(self.stages, "database")
 
     @property
     def first(self) -> Limit:
@@ -160,7 +178,7 @@ class Plan:
             "stages": [asdict(stage) for stage in self.stages],
             "machines": {
                 "worker_cores": round(self.worker_cores, 2), "database_cores": round(self.database_cores, 2),
-                "workers": max(1, math.ceil(self.worker_cores / self.load.cores)),
+                "workers": self.machines, "worker_processes": self.processes, "database": self.database,
             },
             "memory_mb": self.memory_mb,
             "disk_gb": self.disk_gb,
@@ -171,9 +189,9 @@ class Plan:
         }  # fmt: skip
 
 
-def _cores(stages: Iterable[Stage], *, database: bool) -> float:
-    """At the busiest: of the database's machine, or of all else but a backfill."""
-    return sum(s.cores for s in stages if s.name != "backfill" and (s.name == "database") == database)
+def _cores(stages: Iterable[Stage], where: str) -> float:
+    """At the busiest."""
+    return sum(stage.cores for stage in stages if stage.where == where)
 
 
 def plan(load: Load, figures: Figures) -> Plan:
@@ -184,13 +202,18 @@ def plan(load: Load, figures: Figures) -> Plan:
     senders = mails_s * (
         figures.mail_s + figures.edition_s + figures.commits_a_mail * figures.sync_s + 5 * load.mail_round_trip_s
     )
-    held = _cores(stages, database=False)
+    held, kept = _cores(stages, "workers"), _cores(stages, "database")
+    commits = mails_s * figures.commits_a_mail + load.feeds * load.polls_a_day / DAY_S * figures.commits_a_poll
+    one_after_another = commits * figures.sync_s
+    small = one_after_another < BUSY and held + kept <= 1
+    machines = max(1, math.ceil(held / load.cores))
+    processes = max(1, math.ceil(held), math.ceil(senders))
+    # Indexes and new rows are what a database reads all day; a tenth of it all is what it takes to hold them.
+    pages_mb = 256 + 0.1 * 1000 * (disk["papers"] + disk["deliveries"] * load.jobs_keep_days / 365)
     memory = {
-        "workers": round(max(1, math.ceil(held)) * figures.worker_mb),
-        "web": round(figures.worker_mb),
-        # Indexes and new rows are what a database reads all day; a tenth of it all is what it takes to hold them.
-        "database": round(256 + 0.1 * 1000 * (disk["papers"] + disk["deliveries"] * load.jobs_keep_days / 365)),
-    }
+        "workers": round(processes * figures.worker_mb), "web": 0 if small else round(figures.worker_mb),
+        "database": 0 if small else round(pages_mb),
+    }  # fmt: skip
     mail = {
         "a_day": load.mails_a_day, "a_second": round(mails_s, 2), "hours": load.mail_hours,
         "at_the_same_time": max(1, math.ceil(senders)),
@@ -200,16 +223,45 @@ def plan(load: Load, figures: Figures) -> Plan:
         "arxiv": round(load.papers / ARXIV_PAGE * ARXIV_INTERVAL_S / HOUR_S, 2),
         "one_core": round(load.papers * (figures.paper_s + figures.database_paper_s) / HOUR_S, 2),
     }
-    limits = sorted(_limits(load, figures, stages, mails_s), key=lambda one: -one.share)
+    quotas = _quotas(load, figures)
+    ours = (
+        Limit(
+            "the one process, on one core", held + kept, 1.0, "cores",
+            "PostgreSQL and Redis, with `broadsheet worker` beside the web pages, or more hours for the mails",
+        ),
+        Limit(
+            "SQLite: durable writes, one after another", one_after_another, 1.0, "of the time",
+            "PostgreSQL, which makes the writes of many workers durable together, or a faster disk",
+        ),
+    ) if small else (
+        Limit(
+            "processors of workers", held, machines * load.cores, "cores",
+            "more machines for `broadsheet worker`, or more hours for the mails",
+        ),
+        Limit(
+            "processors of the database", kept, load.cores, "cores",
+            "more cores for PostgreSQL, or more hours for the mails",
+        ),
+        Limit(
+            "PostgreSQL: connections", processes * CONNECTIONS_A_PROCESS + CONNECTIONS_BESIDES, CONNECTIONS,
+            "connections", "a higher max_connections in PostgreSQL, or more hours for the mails",
+        ),
+    )  # fmt: skip
+    limits = sorted([*quotas, *ours], key=lambda one: -one.share)
     return Plan(
-        load=load, stages=stages, memory_mb=memory | {"total": sum(memory.values())}, disk_gb=disk, mail=mail,
-        backfill_hours=backfill, limits=tuple(limits),
+        load=load, stages=stages, database=SQLITE if small else POSTGRESQL, sqlite_share=one_after_another,
+        machines=machines, processes=processes, memory_mb=memory | {"total": sum(memory.values())}, disk_gb=disk,
+        mail=mail, backfill_hours=backfill, quotas=tuple(quotas), limits=tuple(limits),
     )  # fmt: skip
 
 
 def _stages(load: Load, figures: Figures) -> tuple[Stage, ...]:
     polls = load.feeds * load.polls_a_day
-    each_s = figures.edition_s + figures.candidate_s * max(load.new_an_edition - MEASURED_CANDIDATES, 0.0)
+    each_s = figures.edition_s + (
+        figures.candidate_s * max(load.new_an_edition - MEASURED_CANDIDATES, 0.0)
+        if load.new_an_edition <= MOST_KEPT
+        else figures.reading_s * load.new_an_edition
+    )
     query_s = (
         load.different_queries
         * figures.query_s
@@ -217,15 +269,23 @@ def _stages(load: Load, figures: Figures) -> tuple[Stage, ...]:
         * max(1.0, load.new_an_edition / MEASURED_CANDIDATES)
     )
     work = (
-        ("fetch", polls * figures.poll_s, 24.0),
-        ("parse and store", load.new_a_day * figures.paper_s, 24.0),
-        ("choose", load.mails_a_day * each_s + query_s, load.mail_hours),
-        ("render and send", load.mails_a_day * figures.mail_s, load.mail_hours),
-        ("database", load.new_a_day * figures.database_paper_s + polls * figures.database_poll_s, 24.0),
-        ("database", load.mails_a_day * figures.database_mail_s, load.mail_hours),
-        ("backfill", load.papers * figures.paper_s / load.backfill_days, 24.0),
+        ("fetch", "workers", polls * figures.poll_s, 24.0),
+        ("parse and store", "workers", load.new_a_day * figures.paper_s, 24.0),
+        ("choose", "workers", load.mails_a_day * each_s + query_s, load.mail_hours),
+        ("render and send", "workers", load.mails_a_day * figures.mail_s, load.mail_hours),
+        (
+            "database, for feeds and papers", "database",
+            load.new_a_day * figures.database_paper_s + polls * figures.database_poll_s, 24.0,
+        ),
+        ("database, for mails", "database", load.mails_a_day * figures.database_mail_s, load.mail_hours),
+        (
+            "backfill, once", "backfill",
+            load.papers * (figures.paper_s + figures.database_paper_s) / load.backfill_days, 24.0,
+        ),
+    )  # fmt: skip
+    return tuple(
+        Stage(name, where, spent, hours, spent / (hours * HOUR_S) / BUSY) for name, where, spent, hours in work
     )
-    return tuple(Stage(name, spent, hours, spent / (hours * HOUR_S) / BUSY) for name, spent, hours in work)
 
 
 def _disk(load: Load, figures: Figures) -> dict[str, float]:
@@ -249,11 +309,8 @@ def _disk(load: Load, figures: Figures) -> dict[str, float]:
     return found | {"total": round(sum(parts.values()) / GB, 6), "growth_a_day": round(grown / GB, 6)}
 
 
-def _limits(load: Load, figures: Figures, stages: tuple[Stage, ...], mails_s: float) -> list[Limit]:
+def _quotas(load: Load, figures: Figures) -> list[Limit]:
     points = readings_a_day(load) / GITHUB_BATCH * figures.requests_per_fifty * GITHUB_COST / 24
-    looks = load.new_a_day * HF_A_PAPER / 24
-    workers, database = (_cores(stages, database=of) for of in (False, True))
-    commits = mails_s * figures.commits_a_mail + load.feeds * load.polls_a_day / DAY_S * figures.commits_a_poll
     return [
         Limit(
             "arXiv: one request in 3 s", ARXIV_DAILY_REQUESTS * ARXIV_INTERVAL_S, DAY_S, "s a day",
@@ -264,20 +321,8 @@ def _limits(load: Load, figures: Figures, stages: tuple[Stage, ...], mails_s: fl
             "a second token, or read old repositories less often",
         ),
         Limit(
-            "Hugging Face: requests an hour", looks, HF_REQUESTS * load.quota_share, "requests",
-            "set a token, or turn off BROADSHEET_PAPER_RECHECK",
-        ),
-        Limit(
-            "processors of one worker machine", workers, load.cores, "cores",
-            "more `broadsheet worker` machines, or more hours for the mails",
-        ),
-        Limit(
-            "processors of the database", database, load.cores, "cores",
-            "more cores for PostgreSQL, or more hours for the mails",
-        ),
-        Limit(
-            "durable writes one after another", commits * figures.sync_s, 1.0, "of the time",
-            "PostgreSQL, which makes writes of many workers durable together (SQLite has one writer), or a faster disk",
+            "Hugging Face: requests an hour", load.new_a_day * HF_A_PAPER / 24, HF_REQUESTS * load.quota_share,
+            "requests", "set a token, or turn off BROADSHEET_PAPER_RECHECK",
         ),
     ]  # fmt: skip
 

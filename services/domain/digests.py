@@ -91,6 +91,13 @@ class SourceStatus:
     stored: int = 0
     as_of: datetime | None = None
     note: str | None = None
+    feeds: int = 1
+    """How many feeds it tells of: more than one where it stands for all that are not told of one by one."""
+
+    @property
+    def troubled(self) -> bool:
+        """What it should have brought is not all there."""
+        return self.state in {"partial", "late", "stale", "failed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +128,9 @@ class EditionView:
     web_url: str
     """This edition in the browser."""
     all_url: str
-    """All papers of the day."""
+    """All papers it was chosen from, in the archive."""
+    matched_url: str | None = None
+    """Those of them that matched."""
     feed_url: str | None = None
     preferences_url: str | None = None
     pause_url: str | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote, urlencode
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Engine
 from sqlmodel import Session
 
 from services.domain.batches import ACCEPTED, CLOSED, counts_as, worth_showing
@@ -24,7 +27,7 @@ from services.domain.summaries import telling_sentence
 from services.domain.tokens import PAPER_PURPOSES, make_paper_token, make_token
 from services.runtime import Runtime
 from services.storage import batches, editions, events, feeds
-from services.storage.tables import Feed, Subscriber, Subscription
+from services.storage.tables import Batch, Feed, Subscriber, Subscription
 
 LONG = 24 * 60
 """Minutes: a feed asked more seldom than daily may well be silent for two days."""
@@ -33,6 +36,11 @@ CADENCE_WORDS = {
     "instant": "as soon as a paper matches", "daily": "daily at {at}", "weekdays": "Monday to Friday at {at}",
     "weekly": "every Monday at {at}", "monthly": "on the first of the month at {at}",
 }  # fmt: skip
+REACH = {
+    "instant": timedelta(days=1), "daily": timedelta(days=1), "weekdays": timedelta(days=3),
+    "weekly": timedelta(days=7), "monthly": timedelta(days=31),
+}  # fmt: skip
+"""The usual time between two editions, at its longest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +91,8 @@ def edition_view(
         facts_checked_at=min(checked, default=None),
         cadence=CADENCE_WORDS[subscription.cadence].format(at=subscription.at),
         web_url=edition_url(rt, edition_id, subscriber) if edition_id else rt.url("/"),
-        all_url=rt.url(f"/?day={day}"),
+        all_url=rt.url(archive_path(subscription, composed_at, since_at, query="")),
+        matched_url=rt.url(archive_path(subscription, composed_at, since_at, query=subscription.query)),
         feed_url=rt.url(feed_path(subscription)),
         preferences_url=links.get("preferences"),
         pause_url=links.get("pause"),
@@ -91,6 +100,17 @@ def edition_view(
         unsubscribe_url=links.get("unsubscribe"),
         one_click_url=links.get("unsubscribe") if subscriber.channel == "email" else None,
     )
+
+
+def archive_path(subscription: Subscription, composed_at: datetime, since_at: datetime | None, *, query: str) -> str:
+    """The search that finds what an edition was chosen from; with `query`, what of it matched. It asks for whole days,
+    so that it finds some papers of the edition before, too."""
+    first = (since_at or composed_at - REACH[subscription.cadence]).astimezone(UTC).date()
+    asked = [f"({query})"] if query else []
+    if subscription.feeds:
+        asked.append(f"feed:({' OR '.join(subscription.feeds)})")
+    asked.append(f"seen:[{first} TO {composed_at.astimezone(UTC).date()}]")
+    return f"/?{urlencode({'q': ' '.join(asked)})}"
 
 
 def feed_path(subscription: Subscription) -> str:
@@ -192,13 +212,44 @@ def web_page(rt: Runtime, key: str) -> str:
 
 
 def source_statuses(session: Session, names: Sequence[str], *, since: datetime) -> list[SourceStatus]:
-    """The honest header: for each feed, what its newest batch announced, and what of it we hold."""
-    found = []
-    for feed in feeds.list_all(session):
-        if (names and feed.name not in names) or (not names and (feed.paused or feed.interval_minutes <= 0)):
-            continue
-        found.append(source_status(session, feed, since=since))
-    return found
+    """The honest header: for each feed, what its newest batch announced, and what of it we hold.
+
+    Of more than `FEW_SOURCES` it is what was seen in the same minute, for whoever asked first: those in trouble come
+    first, and one line stands for all beyond `MOST_SOURCES`.
+    """
+    asked = (tuple(names), since.replace(second=0, microsecond=0))
+    with _looking:
+        known = _looked.setdefault(session.get_bind().engine, {})
+        if asked in known:
+            return known[asked]
+    wanted = [
+        feed for feed in feeds.list_all(session)
+        if (feed.name in names if names else not feed.paused and feed.interval_minutes > 0)
+    ]  # fmt: skip
+    if len(wanted) <= FEW_SOURCES:
+        return [source_status(session, feed, since=since) for feed in wanted]
+    newest = batches.newest_of(session, [feed.id or 0 for feed in wanted])
+    found = [_status(session, feed, newest.get(feed.id or 0, []), since) for feed in wanted]
+    with _looking:
+        if len(known) >= MOST_LOOKED:
+            known.clear()
+        known[asked] = _summed(found)
+        return known[asked]
+
+
+FEW_SOURCES, MOST_SOURCES, MOST_LOOKED = 20, 50, 100
+_looked: WeakKeyDictionary[Engine, dict[tuple[tuple[str, ...], datetime], list[SourceStatus]]] = WeakKeyDictionary()
+_looking = threading.Lock()
+
+
+def _summed(found: Sequence[SourceStatus]) -> list[SourceStatus]:
+    ordered = sorted(found, key=lambda one: not one.troubled)  # else as they are, by name
+    told, rest = ordered[:MOST_SOURCES], ordered[MOST_SOURCES:]
+    if not rest:
+        return told
+    state = rest[0].state if rest[0].troubled else "complete"
+    stored = sum(one.stored for one in rest)
+    return [*told, SourceStatus(feed="", title=f"{len(rest):,} others", state=state, stored=stored, feeds=len(rest))]
 
 
 def source_status(session: Session, feed: Feed, *, since: datetime) -> SourceStatus:
@@ -206,7 +257,11 @@ def source_status(session: Session, feed: Feed, *, since: datetime) -> SourceSta
 
     A feed of which nothing has been heard since a day before `since` is late, whatever was known of it then.
     """
-    rows = {row.batch: row for row in batches.newest(session, feed.id or 0)}
+    return _status(session, feed, batches.newest(session, feed.id or 0), since)
+
+
+def _status(session: Session, feed: Feed, newest: Sequence[Batch], since: datetime) -> SourceStatus:
+    rows = {row.batch: row for row in newest}
     name = worth_showing((row.batch, row.state, row.seen) for row in rows.values())
     if name is None:
         return _imported(session, feed)

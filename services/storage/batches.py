@@ -32,6 +32,18 @@ def newest(session: Session, feed_id: int, *, limit: int = 10) -> list[Batch]:
     return list(session.exec(query))
 
 
+def newest_of(session: Session, feed_ids: Collection[int], *, limit: int = 10) -> dict[int, list[Batch]]:
+    """The newest batches of each of many feeds that have any, newest first."""
+    place = func.row_number().over(partition_by=col(Batch.feed_id), order_by=col(Batch.batch).desc()).label("place")
+    found: dict[int, list[Batch]] = {}
+    for some in chunks(list(feed_ids)):
+        ranked = select(Batch.id, place).where(col(Batch.feed_id).in_(some)).subquery()
+        query = select(Batch).join(ranked, col(Batch.id) == ranked.c.id).where(ranked.c.place <= limit)
+        for row in session.exec(query.order_by(col(Batch.batch).desc())):
+            found.setdefault(row.feed_id, []).append(row)
+    return found
+
+
 KEPT = frozenset({"feed_id", "batch", "accepted_at", "accepted_by"})
 """What bringing a batch up to date leaves alone: its name, and a person's word."""
 

@@ -46,7 +46,8 @@ BENCHMARKS: dict[str, Callable[[Options], Iterator[Result]]] = {
     "process": bench_process.embedded,
     "growth": bench_store.growth,
     "repositories": bench_repositories.kept_fresh,
-    "pages": bench_pages.every_page,
+    "pages": bench_pages.on_sqlite,
+    "pages-postgresql": bench_pages.on_postgresql,
     "digests": bench_digests.queued,
     "send": bench_digests.sent,
     "backfill": bench_backfill.grown,
@@ -94,7 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = Options(quick=given.quick, papers=given.papers)
     keep_what_is_loaded()  # as every worker does
     before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    structlog.configure(
+        processors=[structlog.processors.KeyValueRenderer()], logger_factory=structlog.ReturnLoggerFactory()
+    )
     try:
         if given.names == [FIT]:
             bench_plan.fit(options)

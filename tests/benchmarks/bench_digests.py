@@ -153,7 +153,7 @@ def _through_the_ledger(port: int, message: Message, options: Options) -> Result
     return Result(
         name="send: with the ledger", ratio=ratio, target=0.8, spread=spread,
         reference="MIME and smtplib on one connection",
-        note=f"{rate(number, ours)} mails/s beside {rate(number, bare)}; rendering and three commits a mail included",
+        note=f"{rate(number, ours)} mails/s beside {rate(number, bare)}; rendering and a commit a mail included",
     )  # fmt: skip
 
 

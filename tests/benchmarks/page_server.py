@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.page_server TOTAL SIZE`: drawn pages of the arXiv API from a process of its own.
 
-The page after the one that was asked for is drawn while the asker works. It prints its address, then serves until its
-stdin ends.
+The page after the one that was asked for is drawn while the asker works. Whatever ends in `.xml` is a feed with the
+same 50 papers in it. It prints its address, then serves until its stdin ends.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from urllib.parse import parse_qs, urlsplit
 
 from tests.benchmarks import pages, places
@@ -25,8 +26,15 @@ def answers(total: int, size: int) -> places.Pages:
         held = pages.records(max(min(size, total - start), 0), start=start)
         return pages.atom_page(held, start=start, total=total)
 
+    @cache
+    def feed() -> bytes:
+        return pages.rss_page(pages.records(50, start=9_000_000))
+
     def answer(path: str) -> bytes:
-        start = int(parse_qs(urlsplit(path).query).get("start", ["0"])[0])
+        asked = urlsplit(path)
+        if asked.path.endswith(".xml"):
+            return feed()
+        start = int(parse_qs(asked.query).get("start", ["0"])[0])
         body = ahead.pop(start).result() if start in ahead else draw(start)
         if start + size < total:
             ahead[start + size] = pool.submit(draw, start + size)

@@ -92,7 +92,9 @@ def seen(factor: float = 1.0) -> Seen:
     return Seen(
         papers=Part(papers, FIGURES.paper_s * papers * factor, grown=int(FIGURES.paper_bytes * papers)),
         polls=Part(polls, FIGURES.poll_s * polls * factor), editions=Part(readers, each * readers),
-        wide=Part(20, each * 20), mails=Part(readers, FIGURES.mail_s * readers * factor),
+        narrow=Part(20, each * 20), wide=Part(20, each * 20), wide_papers=2_500,
+        whole=Part(4, each * 4), whole_papers=8_500,
+        mails=Part(readers, FIGURES.mail_s * readers * factor),
         document_bytes=0, mail_bytes=int(FIGURES.mail_wire_bytes), message_bytes=FIGURES.message_bytes,
         job_bytes=FIGURES.job_bytes, reader_bytes=900.0, backup_share=0.2, rss_mb=FIGURES.worker_mb,
     )  # fmt: skip
@@ -101,6 +103,7 @@ def seen(factor: float = 1.0) -> Seen:
 @pytest.mark.parametrize(("factor", "right"), [(1.0, True), (3.0, False)])
 def test_the_plan_is_held_against_what_a_run_used(monkeypatch: pytest.MonkeyPatch, factor: float, right: bool) -> None:
     monkeypatch.setattr(scale_run, "run", lambda **_: seen(factor))
+    monkeypatch.setattr(bench_plan, "_query_s", lambda _: FIGURES.query_s)
     results = {one.name.partition(": ")[2]: one for one in bench_plan.check(Options(quick=True))}
     assert results["processor of render and send"].ok is right
     assert ("(-67%)" in results["processor of render and send"].note) is not right

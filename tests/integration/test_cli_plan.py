@@ -11,8 +11,17 @@ LARGE = ("plan", "--papers", "3e6", "--subscribers", "1_000_000", "--feeds", "10
 
 def test_the_plan_says_machines_quotas_disk_mail_and_what_saturates_first(broadsheet: Broadsheet) -> None:
     shown = broadsheet(*LARGE, code=0).out
-    for said in ("Machines:", "Memory:", "Disk:", "Mail:", "Backfill:", "GitHub: points an hour", "Saturates first:"):
+    for said in (
+        "For 3,000,000 papers", "Machines: ", "PostgreSQL, and Redis", "Memory: ", "Disk: ", "Quotas: ",
+        "a second, over", "Backfill: ", "GitHub: points an hour", "Saturates first: ",
+    ):  # fmt: skip
         assert said in shown
+
+
+def test_a_small_plan_says_that_one_process_will_do(broadsheet: Broadsheet) -> None:
+    shown = broadsheet("plan", "--papers", "50000", "--subscribers", "200", "--feeds", "300", code=0).out
+    assert "Machines: 1, with one process: `broadsheet up`" in shown
+    assert "nothing is near its limit" in shown
 
 
 def test_the_plan_as_json(broadsheet: Broadsheet) -> None:
@@ -21,7 +30,9 @@ def test_the_plan_as_json(broadsheet: Broadsheet) -> None:
     assert found["load"]["feeds"] == 100_000
     assert found["mail"]["a_second"] == pytest.approx(1e6 / 4 / 3600, abs=0.01)
     assert found["saturates_first"] == found["limits"][0]["name"]
-    assert set(found["machines"]) == {"worker_cores", "database_cores", "workers"}
+    assert set(found["machines"]) == {
+        "worker_cores", "database_cores", "workers", "worker_processes", "database",
+    }  # fmt: skip
 
 
 def test_what_is_no_number_or_cannot_be_is_refused(broadsheet: Broadsheet) -> None:

@@ -10,7 +10,7 @@ from services.storage.tables import Batch
 from tests.conftest import MakeRuntime
 from tests.factories import add_feed
 from tests.fakes import Clock
-from workers.web.health import freshness_metrics
+from workers.web.metrics import freshness_metrics
 
 
 def measured(rt: Runtime) -> dict[tuple[str, str], float]:

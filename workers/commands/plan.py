@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workers.commands.options import Json, epilog
-from workers.commands.output import Column, emit_json, note, say, table
+from workers.commands.output import Column, counted, emit_json, note, say, table
 
 if TYPE_CHECKING:
     from services.domain.capacity import Plan
@@ -70,26 +70,48 @@ def plan(
 
 
 def _show(found: Plan) -> None:
+    from services.domain.capacity import SQLITE
     from services.domain.measured import MACHINE, MEASURED_ON
 
+    load, mail, took, memory = found.load, found.mail, found.backfill_hours, found.memory_mb
+    say(f"For {load.papers:,.0f} papers and {load.new_a_day:,.0f} new ones a day, {load.subscribers:,.0f} subscribers "
+        f"with {load.different_queries:,.0f} different queries, {load.feeds:,.0f} feeds:")  # fmt: skip
+    say()
+    if found.database == SQLITE:
+        busiest = f"{found.worker_cores + found.database_cores:,.2f} of the one core it computes on"
+        say(f"Machines: 1, with one process: `broadsheet up` ({busiest})")
+        say(f"Database: SQLite; its writes take {found.sqlite_share:.0%} of the time")
+    else:
+        busiest = f"{found.worker_cores:,.1f} of {found.machines * load.cores:,.0f} cores at the busiest"
+        why = "one process is not enough"
+        if found.sqlite_share >= 1:
+            why = f"SQLite makes one write after another, which would take {found.sqlite_share:,.1f} times the time"
+        say(f"Machines: {found.machines:,} for {found.processes:,} worker processes ({busiest}); 1 for the database "
+            f"({found.database_cores:,.1f} of {load.cores:,.0f} cores); web pages and schedule fit beside")  # fmt: skip
+        say(f"Database: PostgreSQL, and Redis to hand out work, for {why}")
+    say(f"Memory:   {memory['total'] / 1000:,.1f} GB: workers {memory['workers'] / 1000:,.1f}, web pages "
+        f"{memory['web'] / 1000:,.1f}, database {memory['database'] / 1000:,.1f}")  # fmt: skip
+    disk = dict(found.disk_gb)
+    total, grown = disk.pop("total"), disk.pop("growth_a_day")
+    parts = ", ".join(f"{name} {_size(size)}" for name, size in sorted(disk.items(), key=lambda one: -one[1]))
+    say(f"Disk:     {_size(total)}, where deliveries are kept for {load.deliveries_keep_days:,.0f} days and mails for "
+        f"{load.messages_keep_days:,.0f}: {parts}. {_size(grown)} come in a day")  # fmt: skip
+    quotas = (f"{one.name.replace(': ', ' (')}) {one.used:,.0f} of {one.limit:,.0f}" for one in found.quotas)
+    say(f"Quotas:   {'; '.join(quotas)}; of what is allowed {load.quota_share:.0%} are planned for")
+    many = counted(int(mail["at_the_same_time"]), "connection")
+    say(f"Mail:     {mail['a_day']:,.0f} a day within {mail['hours']:g} h: the mail server has to take "
+        f"{mail['a_second']:,.2f} a second, over {many} at the same time; {_size(mail['gb_a_day'])} a day")  # fmt: skip
+    say(f"Backfill: {_time(took['arxiv'] * 3600)} of asking arXiv for the whole archive, "
+        f"{_time(took['one_core'] * 3600)} of one core to take it in")  # fmt: skip
+    say()
     table(
-        [Column("stage"), Column("processor a day", right=True), Column("within", right=True),
+        [Column("what processors do"), Column("a day", right=True), Column("within", right=True),
          Column("cores", right=True)],
         [
-            [one.name, f"{one.seconds_a_day / 3600:,.2f} h", f"{one.within_h:g} h", f"{one.cores:,.2f}"]
+            [one.name, _time(one.seconds_a_day), f"{one.within_h:g} h", f"{one.cores:,.2f}"]
             for one in found.stages
         ],
     )  # fmt: skip
-    machines = found.as_json()["machines"]
-    say(f"Machines: {machines['workers']} for workers ({found.worker_cores:,.1f} cores at the busiest), 1 for "
-        f"the database ({found.database_cores:,.1f} cores)")  # fmt: skip
-    say("Memory:   " + ", ".join(f"{name} {size / 1000:,.1f} GB" for name, size in found.memory_mb.items()))
-    say("Disk:     " + ", ".join(f"{name} {size:,.1f} GB" for name, size in found.disk_gb.items()))
-    mail = found.mail
-    say(f"Mail:     {mail['a_day']:,.0f} a day, {mail['a_second']:,.1f}/s for {mail['hours']:g} h, "
-        f"{mail['at_the_same_time']:,.0f} at the same time, {mail['gb_a_day']:,.1f} GB a day")  # fmt: skip
-    took = found.backfill_hours
-    say(f"Backfill: {took['arxiv']:,.1f} h of asking arXiv, {took['one_core']:,.1f} h of one core")
     table(
         [Column("what can run out"), Column("used", right=True), Column("of", right=True), Column("share", right=True),
          Column("then", fold=True)],
@@ -98,5 +120,28 @@ def _show(found: Plan) -> None:
             for one in found.limits
         ],
     )  # fmt: skip
-    say(f"Saturates first: {found.first.name} ({found.first.share:,.0%})")
+    first, say_first = found.first, f"Saturates first: {found.first.name}"
+    if first.share < FAR:
+        say(f"{say_first}, though nothing is near its limit ({first.share:.1%}).")
+    elif first.share <= 1:
+        say(f"{say_first}, {first.share:.0%} used: it would do for {1 / first.share:,.1f} times this load.")
+    else:
+        say(f"{say_first}, which does not suffice ({first.share:.0%}): {first.advice}.")
     note(f"By what was measured on {MEASURED_ON}: {MACHINE}.")
+
+
+FAR = 0.1
+"""Below this share of its limit nothing needs to be thought of."""
+
+
+def _size(gb: float) -> str:
+    """A size in the unit that suits it."""
+    return f"{gb:,.1f} GB" if gb >= 1 else f"{gb * 1000:,.1f} MB"
+
+
+def _time(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, size in (("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:,.1f} s"

@@ -139,7 +139,7 @@ def test_the_entry_is_read_in_order() -> None:
         "archived",
         "withdrawn",
         "+ 9 more on the web",
-        "see all 126",
+        "all new papers",
         "You get this daily at 08:00, Europe/Berlin.",
         "Change",
         "Pause",

@@ -28,7 +28,7 @@ def test_an_entry_says_what_why_real_and_usable() -> None:
         "Apache-2.0",
         "Python",
         "pushed 3 h ago",
-        "link from the authors' abstract",
+        "link from the authors’ abstract",
         "checked 40 min ago",
     )
     assert entry.extras == ("1 model", "1 dataset")
@@ -131,6 +131,13 @@ def test_the_counts_in_words(changes: dict[str, object], said: str) -> None:
     assert make_page(view).summary_of(len(view.items)) == said
 
 
+def test_what_stands_for_many_sources_counts_as_many() -> None:
+    one = SourceStatus(feed="one", title="One", state="complete")
+    rest = SourceStatus(feed="", title="4,950 others", state="failed", feeds=4950)
+    line = make_page(replace(VIEW, sources=(*[one] * 14, rest), facts_checked_at=None)).sources[-1]
+    assert (line.text, line.troubled) == ("4,952 more sources", True)
+
+
 def test_a_quiet_day_with_all_sources_heard_is_said_plainly() -> None:
     page = make_page(QUIET)
     assert page.quiet
@@ -141,7 +148,7 @@ def test_a_quiet_day_with_all_sources_heard_is_said_plainly() -> None:
 def test_only_the_links_that_are_given_are_shown() -> None:
     bare = replace(VIEW, feed_url=None, preferences_url=None, pause_url=None, unsubscribe_url=None)
     assert [link.label for link in make_page(bare).controls] == []
-    assert [link.label for link in make_page(bare).links] == ["see all 126", "in the browser"]
+    assert [link.label for link in make_page(bare).links] == ["all new papers", "in the browser"]
     by_mail = replace(VIEW, unsubscribe_url="mailto:leave@example.org?subject=leave")
     assert make_page(by_mail).controls[-1].url.startswith("mailto:")
 

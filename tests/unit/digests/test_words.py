@@ -88,3 +88,16 @@ def test_a_bad_time_zone_is_utc(name: str) -> None:
 )
 def test_identifiers_as_readers_write_them(key: str, version: int | None, said: str) -> None:
     assert words.identifier(key, version) == said
+
+
+def test_moments_within_a_text_are_told_to_the_minute() -> None:
+    assert words.moments("lab 2026-11-24T08:00:31.523Z 2026-11-23") == "lab 2026-11-24 08:00 2026-11-23"
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "said"),
+    [("404", "lab answered 404: gone", "lab answered 404: gone"), ("550", "no such user", "550 no such user"),
+     ("ok", None, "ok"), (None, None, "")],
+)  # fmt: skip
+def test_an_answer_tells_its_code_once(code: str | None, detail: str | None, said: str) -> None:
+    assert words.answer(code, detail) == said

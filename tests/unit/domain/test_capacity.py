@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from services.domain import capacity
 from services.domain.capacity import GB, Load, Plan, plan, readings_a_day
 from services.domain.errors import InvalidInput
 from services.domain.measured import FIGURES, Figures
+from services.pipeline import choose
 
 LARGE = Load(papers=3e6, subscribers=1e6, feeds=1e5)
 
@@ -62,10 +64,42 @@ def test_what_is_fullest_saturates_first() -> None:
     shares = [one.share for one in found.limits]
     assert shares == sorted(shares, reverse=True)
     assert found.first.share == max(shares)
-    slow_disk = planned(LARGE, replace(FIGURES, sync_s=1.0))
-    assert slow_disk.first.name == "durable writes one after another"
+    slow_disk = planned(LARGE, replace(FIGURES, sync_s=1.0))  # mails wait for it, over many connections
+    assert slow_disk.first.name == "PostgreSQL: connections"
     starved = planned(replace(LARGE, papers=3e9, code_share=1, papers_a_day=0, subscribers=1))
     assert starved.first.name == "GitHub: points an hour"
+
+
+def test_a_small_installation_is_one_process_on_sqlite() -> None:
+    load = Load(papers=50_000, subscribers=200, feeds=300)
+    small = planned(load)
+    assert (small.database, small.machines, small.processes) == ("SQLite", 1, 1)
+    assert small.memory_mb["database"] == small.memory_mb["web"] == 0
+    slow_disk = planned(load, replace(FIGURES, sync_s=10.0))
+    assert slow_disk.database == "PostgreSQL"
+    assert slow_disk.sqlite_share > 1
+    assert planned().database == "PostgreSQL"
+
+
+def test_there_are_processes_for_all_mails_that_wait() -> None:
+    far = planned(replace(LARGE, mail_round_trip_s=1.0))  # five round trips a mail, 139 mails a second
+    assert far.processes == far.mail["at_the_same_time"] >= 695
+    assert far.memory_mb["workers"] == pytest.approx(far.processes * FIGURES.worker_mb, rel=0.01)
+    assert far.machines == planned().machines  # who waits needs no processor
+
+
+def test_more_machines_come_with_more_work_and_suffice() -> None:
+    for subscribers in (1e6, 5e6, 2e7):
+        found = planned(replace(LARGE, subscribers=subscribers))
+        (workers,) = [one for one in found.limits if one.name == "processors of workers"]
+        assert workers.limit == found.machines * LARGE.cores
+        assert workers.limit - LARGE.cores < workers.used <= workers.limit
+
+
+def test_editions_of_more_papers_than_are_kept_ready_read_them_all() -> None:
+    assert capacity.MOST_KEPT == choose.MOST_KEPT
+    few, many = (planned(replace(LARGE, candidates=number)) for number in (choose.MOST_KEPT, choose.MOST_KEPT + 1))
+    assert stage(many, "choose") > 2 * stage(few, "choose")
 
 
 def test_messages_go_before_their_deliveries_do() -> None:
