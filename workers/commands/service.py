@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from workers.commands.opening import load_settings, opened
 from workers.commands.options import Json, epilog, stopping
 from workers.commands.output import counted, emit_json, say, warn, when
+from workers.loading import loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,24 +56,12 @@ def stages_of(text: str) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-@contextmanager
-def _loading() -> Iterator[None]:
-    """Load modules inside. Next to nothing of what that makes is garbage, and the collector would look for it over and
-    over, which took a fifth of the start: it rests meanwhile, and leaves all that is there alone afterwards."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 # -- one process -----------------------------------------------------------------------------------------------
 
 
 def up(host: Host = None, port: Port = None) -> None:
     """Run the whole service in this process: web pages, schedule and workers. Ctrl-C ends it."""
-    with _loading():
+    with loading():
         from workers.embedded import Service, wait_for_signal
 
     settings = _listening(load_settings(), host, port)
@@ -89,7 +77,7 @@ def up(host: Host = None, port: Port = None) -> None:
 
 def web(host: Host = None, port: Port = None) -> None:
     """Serve the web pages alone; workers and the schedule run elsewhere."""
-    with _loading():
+    with loading():
         from workers.embedded import wait_for_signal
         from workers.processes import publisher_for
 
@@ -151,7 +139,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> Exception:
 
 @contextmanager
 def _web(rt: Runtime) -> Iterator[WebServer]:
-    with _loading():
+    with loading():
         from workers.embedded import WebServer
         from workers.web.app import make_web
 
@@ -291,7 +279,7 @@ def worker(
     ] = "prefork",
 ) -> None:
     """Run a worker process: Celery on your broker. Start as many as you want, on as many machines."""
-    with _loading():
+    with loading():
         from workers.processes import needs_broker, run_worker
     from workers.restarts import keep_running
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from services.domain.addresses import CHANNELS
@@ -15,11 +15,11 @@ from services.domain.errors import NotFound
 from services.domain.text import clean
 from services.pipeline import operate
 from services.storage import reports
-from workers.web.auth import Act, Doer, Known, Who
+from workers.web.auth import Act, Doer, Known, Who, guarded
 from workers.web.kit import Web, WebKit
 from workers.web.look import look
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 PER_PAGE = 50
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from services.domain.errors import NotFound
@@ -12,10 +12,10 @@ from services.domain.text import clean
 from services.pipeline import lineage
 from services.storage import archive, histories, jobs
 from workers.web.admin import desk
-from workers.web.auth import Known
+from workers.web.auth import Known, guarded
 from workers.web.kit import WebKit
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 _RUN = re.compile(r"(?:run|job)?\s*#?\s*([1-9][0-9]{0,14})", re.IGNORECASE)
 _SLUG = re.compile(r"(?:https?://[^/]+/)?([\w.-]+/[\w.-]+)/?", re.IGNORECASE)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from services.pipeline import operate
 from services.storage import duplicates, merges
 from workers.web.admin import PER_PAGE, back, desk, id_of, known_id, more_after
-from workers.web.auth import Act, Doer, Known
+from workers.web.auth import Act, Doer, Known, guarded
 from workers.web.kit import WebKit
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 STATES = ("open", "different")
 

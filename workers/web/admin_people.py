@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.responses import Response
 
 from services.domain.text import clean
@@ -13,10 +13,10 @@ from services.domain.users import ADMIN, ROLES, SCOPES
 from services.pipeline import accounts
 from services.storage import audit, users
 from workers.web.admin import PER_PAGE, back, desk, id_of, more_after
-from workers.web.auth import Act, Doer, Known, Who
+from workers.web.auth import Act, Doer, Known, Who, guarded
 from workers.web.kit import Web, WebKit
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 
 # -- users -----------------------------------------------------------------------------------------------------

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
 from services.domain.errors import BroadsheetError, InvalidInput, NotFound
@@ -72,24 +75,33 @@ def make_web(rt: Runtime) -> FastAPI:
     return app
 
 
+ROUTERS = (
+    login.router, sign_on.router, admin.router, admin_feeds.router, admin_lineage.router, admin_papers.router,
+    admin_people.router, admin_readers.router, admin_runs.router, public.router, readers.router, links.router,
+    own_data.router, feedback.router, feeds_out.router, exports.router, health.router, hooks.router, *api.ROUTERS,
+)  # fmt: skip
+
+
 @cache
 def _served() -> FastAPI:
     """Every route with its guard. Once a process: to look through them takes far longer than to answer most."""
     app = FastAPI(
         title="Broadsheet", summary="A self-hosted Daily Papers.", version=_version(), openapi_url=None,
-        dependencies=[Depends(auth.guard)],
+        routes=_guarded(ROUTERS), dependencies=[Depends(auth.guard)],
     )  # fmt: skip
-    for router in (
-        login.router, sign_on.router, admin.router, admin_feeds.router, admin_lineage.router, admin_papers.router,
-        admin_people.router, admin_readers.router, admin_runs.router, public.router, readers.router, links.router,
-        own_data.router, feedback.router, feeds_out.router, exports.router, health.router, hooks.router,
-        *api.ROUTERS,
-    ):  # fmt: skip
-        app.include_router(router)
     app.mount("/static", Files(directory=STATIC), name="static")
     app.add_api_route("/favicon.ico", favicon, include_in_schema=False)
     app.add_api_route("/robots.txt", robots, include_in_schema=False)
     return app
+
+
+def _guarded(routers: Iterable[APIRouter]) -> list[BaseRoute]:
+    """The routes of `routers`. Raises RuntimeError for one that does not pass the guard."""
+    found = [route for router in routers for route in router.routes]
+    for route in found:
+        if not (isinstance(route, APIRoute) and auth.guard in [one.dependency for one in route.dependencies]):
+            raise RuntimeError(f"{route} does not pass the guard: make its router by workers.web.auth.guarded")
+    return found
 
 
 class Files(StaticFiles):

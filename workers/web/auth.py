@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import structlog
-from fastapi import Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.params import Depends as Needed
 from starlette.responses import RedirectResponse, Response
 
 from config.settings import Settings
@@ -26,7 +27,7 @@ from services.pipeline.accounts import Accounts
 from services.pipeline.sign_on import SignOn
 from services.storage import allowances
 from workers.web.access import LOGIN, PUBLIC, needed
-from workers.web.kit import Web, WebKit
+from workers.web.kit import Web, WebKit, get_web
 from workers.web.security import client_of, from_own_page, on_loopback
 
 log = structlog.get_logger(__name__)
@@ -191,8 +192,9 @@ def get_gatekeeper(request: Request) -> Gatekeeper:
 Keeper = Annotated[Gatekeeper, Depends(get_gatekeeper)]
 
 
-def guard(request: Request, web: WebKit, keeper: Keeper) -> None:
+def guard(request: Request) -> None:
     """Let a request through to its route, or raise `Refused`. Every route of the application passes here."""
+    web, keeper = get_web(request), get_gatekeeper(request)
     path = getattr(request.scope.get("route"), "path", "")
     role = needed(request.method, path)
     if role == PUBLIC:
@@ -221,6 +223,14 @@ def guard(request: Request, web: WebKit, keeper: Keeper) -> None:
     if who.by_browser and request.method not in HARMLESS and request.url.path.startswith("/api/"):
         _from_a_page_of_ours(request, web)
     request.state.who = who
+
+
+def guarded(*more: Needed, **options: Any) -> APIRouter:
+    """A router each of whose routes passes the guard, and then what `more` says; `options` are those of `APIRouter`.
+
+    The application takes its routes as they are: FastAPI makes each anew for a router that is included.
+    """
+    return APIRouter(dependencies=[Depends(guard), *more], **options)
 
 
 def _from_a_page_of_ours(request: Request, web: Web) -> None:
@@ -265,4 +275,7 @@ def refuse(request: Request, error: Refused, safe_next: str) -> Response:
     return answer
 
 
-__all__ = ["Act", "Doer", "Gatekeeper", "Keeper", "Known", "Refused", "Who", "ensure_admin_password", "guard", "refuse"]
+__all__ = [
+    "Act", "Doer", "Gatekeeper", "Keeper", "Known", "Refused", "Who", "ensure_admin_password", "guard", "guarded",
+    "refuse",
+]  # fmt: skip

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from services.digests.export import FORMATS, Format, format_named
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.papers import PaperFacts
 from services.storage import archive
+from workers.web.auth import guarded
 from workers.web.kit import WebKit, parse_day
 from workers.web.listing import find
 from workers.web.security import client_of
 from workers.web.spans import span_of
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 CITED = ("bibtex", "ris", "csl")
 """Formats of reference managers, as unAPI offers them."""

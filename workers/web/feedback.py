@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.responses import Response
 
 from services.digests.export import format_named
@@ -21,13 +21,14 @@ from services.domain.tokens import PAPER_PURPOSES, make_token
 from services.pipeline import feedback
 from services.storage import archive
 from services.storage import feedback as rows
+from workers.web.auth import guarded
 from workers.web.exports import as_file
 from workers.web.kit import Web, WebKit
 from workers.web.links import BadLink, Bearer, bearer, own_form, reader_page
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 WORDS = {
     "save": ("Save this paper", "It is kept on your list, and more like it will come first.", "Saved"),

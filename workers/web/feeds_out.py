@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import quote, urlencode, urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from services.digests.feed import FORMS, Channel, Item
@@ -19,10 +19,11 @@ from services.domain.queries import parse_query
 from services.domain.text import clean, safe_url
 from services.runtime import Runtime
 from services.storage import feeds, search
+from workers.web.auth import guarded
 from workers.web.kit import WebKit, legible, paper_path
 from workers.web.security import client_of
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 ENTRIES, MOST = 100, 1000
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from services.domain.errors import InvalidInput, NotFound, UpstreamError
 from services.pipeline.bounce_hooks import NotGenuine, take_report
+from workers.web.auth import guarded
 from workers.web.kit import WebKit
 from workers.web.security import client_of
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 
 async def _body(request: Request) -> bytes:

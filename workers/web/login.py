@@ -8,14 +8,14 @@ import secrets
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from services.domain.text import clean
 from services.domain.users import ADMIN, Actor
 from services.pipeline import acts
 from services.pipeline.accounts import SESSION_LIVES
-from workers.web.auth import Act, Doer, Gatekeeper, Keeper, password_file
+from workers.web.auth import Act, Doer, Gatekeeper, Keeper, guarded, password_file
 from workers.web.kit import Web, WebKit
 from workers.web.security import client_of, from_own_page, on_loopback
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 FORM_COOKIE = "broadsheet_form"
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 _NEXT = re.compile(r"/admin(?:[/?][A-Za-z0-9._~:/?&=%+-]*)?|/editions/[0-9]{1,15}")
 

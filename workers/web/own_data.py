@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from fastapi.encoders import jsonable_encoder
 from starlette.responses import Response
 
 from services.domain.addresses import Address
 from services.domain.users import Actor
 from services.pipeline import personal
+from workers.web.auth import guarded
 from workers.web.kit import WebKit
 from workers.web.links import bearer, opened, own_form, reader_page
 from workers.web.security import client_of
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 
 def as_file(found: dict[str, Any]) -> Response:

@@ -6,7 +6,7 @@ from datetime import UTC, timedelta
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, BackgroundTasks, Form, Request
+from fastapi import BackgroundTasks, Form, Request
 from sqlmodel import Session
 from starlette.responses import HTMLResponse, Response
 
@@ -20,6 +20,7 @@ from services.pipeline.opt_in import PENDING, WAITING, opt_in_job
 from services.pipeline.subscribe import first_edition_at
 from services.runtime import Runtime
 from services.storage import reports, subscribers
+from workers.web.auth import guarded
 from workers.web.kit import Web, WebKit
 from workers.web.links import (
     CADENCE_NAMES,
@@ -37,7 +38,7 @@ from workers.web.security import client_of
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 PREVIEWED = 60
 """Papers read of what a query would have brought, where only reading tells whether they match."""

@@ -10,7 +10,7 @@ import hmac
 import math
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import Request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import RedirectResponse, Response
 
@@ -19,7 +19,7 @@ from services.domain.text import clean
 from services.domain.users import Actor
 from services.pipeline import acts
 from services.upstreams.oidc import Errand
-from workers.web.auth import Gatekeeper, Keeper, Refused
+from workers.web.auth import Gatekeeper, Keeper, Refused, guarded
 from workers.web.kit import Web, WebKit
 from workers.web.login import enter, login_page, safe_next
 from workers.web.security import client_of
@@ -30,7 +30,7 @@ COOKIE = "broadsheet_errand"
 ERRAND_LIVES_S = 600
 PATH = "/admin/oidc"
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 
 @router.get("/admin/oidc")

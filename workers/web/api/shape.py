@@ -11,6 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
+from workers.web.auth import guarded
+
 LARGEST_ID = 2**63 - 1
 MOST = 500
 """Items on one page."""
@@ -125,7 +127,7 @@ def _query_fields(request: Request) -> Sequence[Any]:
 
 def part(tag: str) -> APIRouter:
     """A router for one subject of the API."""
-    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Depends(no_unknown_query)], responses=PROBLEMS)
+    return guarded(Depends(no_unknown_query), prefix="/api/v1", tags=[tag], responses=PROBLEMS)
 
 
 def page_of(rows: Sequence[R], limit: int, item: Callable[[R], Any], key: Callable[[R], int | None]) -> dict[str, Any]:
