@@ -33,7 +33,7 @@ from workers.commands import (
     users,
     zotero,
 )
-from workers.commands.faults import CONTENT, OPERATING, READERS, RUNNING, Commands
+from workers.commands.faults import CONTENT, OPERATING, READERS, RUNNING, Commands, Listed
 from workers.commands.options import epilog
 from workers.commands.output import say
 
@@ -102,14 +102,14 @@ for command, name in (
 feeds.app.command("add", epilog=feeds_add.EPILOG)(feeds_add.add_feed)
 feeds.app.command("import-opml", epilog=feeds_opml.IMPORT_EPILOG)(feeds_opml.import_opml)
 feeds.app.command("export-opml", epilog=feeds_opml.EXPORT_EPILOG)(feeds_opml.export_opml)
-app.add_typer(feeds.app, name="feeds", rich_help_panel=CONTENT)
+app.add_typer(feeds.app, name="feeds", cls=Listed, rich_help_panel=CONTENT)
 papers.app.command("export", epilog=export.EPILOG)(export.export_papers)
 papers.app.command("zotero", epilog=zotero.EPILOG)(zotero.send_papers)
 papers.app.command("duplicates", epilog=papers_pairs.DUPLICATES_EPILOG)(papers_pairs.list_duplicates)
 papers.app.command("merges", epilog=papers_pairs.MERGES_EPILOG)(papers_pairs.list_merges)
 papers.app.command("unmerge", epilog=papers_pairs.UNMERGE_EPILOG)(papers_pairs.unmerge_papers)
 papers.app.command("events", epilog=papers_pairs.EVENTS_EPILOG)(papers_pairs.list_events)
-app.add_typer(papers.app, name="papers", rich_help_panel=CONTENT)
+app.add_typer(papers.app, name="papers", cls=Listed, rich_help_panel=CONTENT)
 app.command("import", rich_help_panel=CONTENT, epilog=imports.EPILOG)(imports.import_files)
 app.command("backfill", rich_help_panel=CONTENT, epilog=past.BACKFILL_EPILOG)(past.backfill)
 app.command("replay", rich_help_panel=CONTENT, epilog=past.REPLAY_EPILOG)(past.replay)
@@ -117,18 +117,18 @@ app.command("replay", rich_help_panel=CONTENT, epilog=past.REPLAY_EPILOG)(past.r
 subscriptions.app.command("preview", epilog=rules.EPILOG)(rules.preview)
 subscriptions.app.command("export", epilog=personal.EXPORT_EPILOG)(personal.export_person)
 subscriptions.app.command("wipe", epilog=personal.WIPE_EPILOG)(personal.wipe_person)
-app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=READERS)
-app.add_typer(editions.app, name="editions", rich_help_panel=READERS)
+app.add_typer(subscriptions.app, name="subscriptions", cls=Listed, rich_help_panel=READERS)
+app.add_typer(editions.app, name="editions", cls=Listed, rich_help_panel=READERS)
 deliveries.app.command("bounce", epilog=bounces.EPILOG.replace("bounces read", "deliveries bounce"))(bounces.bounce)
 bounces.app.command("read", epilog=bounces.EPILOG)(bounces.bounce)
-app.add_typer(deliveries.app, name="deliveries", rich_help_panel=READERS)
-app.add_typer(bounces.app, name="bounces", rich_help_panel=READERS)
+app.add_typer(deliveries.app, name="deliveries", cls=Listed, rich_help_panel=READERS)
+app.add_typer(bounces.app, name="bounces", cls=Listed, rich_help_panel=READERS)
 
 app.command("doctor", rich_help_panel=OPERATING, epilog=doctor.EPILOG)(doctor.doctor)
-app.add_typer(runs.app, name="runs", rich_help_panel=OPERATING)
-app.add_typer(users.app, name="users", rich_help_panel=OPERATING)
-app.add_typer(tokens.app, name="tokens", rich_help_panel=OPERATING)
-app.add_typer(secret_keys.app, name="secrets", rich_help_panel=OPERATING)
+app.add_typer(runs.app, name="runs", cls=Listed, rich_help_panel=OPERATING)
+app.add_typer(users.app, name="users", cls=Listed, rich_help_panel=OPERATING)
+app.add_typer(tokens.app, name="tokens", cls=Listed, rich_help_panel=OPERATING)
+app.add_typer(secret_keys.app, name="secrets", cls=Listed, rich_help_panel=OPERATING)
 app.command("audit", rich_help_panel=OPERATING, epilog=tokens.AUDIT_EPILOG)(tokens.audit)
 app.command("migrate", rich_help_panel=OPERATING, epilog=database.EPILOGS["migrate"])(database.migrate)
 app.command("backup", rich_help_panel=OPERATING, epilog=database.EPILOGS["backup"])(database.backup)

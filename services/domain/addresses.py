@@ -87,7 +87,8 @@ def _email_target(text: str) -> str:
     local, at, domain = text.rpartition("@")
     if not at or not local or not domain:
         raise InvalidInput(
-            f"{_shown(text)} is not a mail address such as ada@example.org, nor slack:URL or webhook:URL."
+            f"{_shown(text)} is not a mail address such as ada@example.org; "
+            "other addresses begin with slack:, webhook: or apprise:."
         )
     if len(local) > _MAX_LOCAL:
         raise InvalidInput(f"The part before the @ has {len(local)} characters; {_MAX_LOCAL} is the most.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from services.domain.errors import InvalidInput
 
@@ -26,7 +26,13 @@ def parse_timezone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise InvalidInput(f"there is no time zone {name[:60]!r}; use a name like Europe/Berlin or UTC") from None
+        meant = next((zone for zone in sorted(available_timezones()) if _city(zone) == _city(name)), "")
+        advice = f"did you mean {meant}?" if meant else "use a name like Europe/Berlin or UTC"
+        raise InvalidInput(f"there is no time zone {name[:60]!r}; {advice}") from None
+
+
+def _city(zone: str) -> str:
+    return zone.rpartition("/")[2].replace(" ", "_").casefold()
 
 
 def parse_at(at: str) -> time:

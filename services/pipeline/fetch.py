@@ -85,7 +85,9 @@ def fetch_failed(session: Session, claim: Claim, error: BaseException, rt: Runti
         )  # fmt: skip
         ledger.failed(session, feed, claim.payload["batch"], str(error), now=now)
     failures = feed.failures + (not waiting)
-    feeds.update_feed(session, feed.id, failures=failures, last_error=str(error)[:2000], last_fetched_at=now)
+    # That we wait does not make forgotten why the feed fails.
+    said = feed.last_error if waiting and feed.failures else str(error)[:2000]
+    feeds.update_feed(session, feed.id, failures=failures, last_error=said, last_fetched_at=now)
     if getattr(error, "status", None) == 410:
         # Gone is their word for "for ever": no more asking, but the history stays.
         feeds.update_feed(session, feed.id, retired=True)

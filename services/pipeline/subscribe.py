@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlmodel import Session
 
@@ -13,7 +12,7 @@ from services.domain.addresses import parse_address
 from services.domain.errors import InvalidInput
 from services.domain.queries import parse_query
 from services.domain.ranking import RANKINGS
-from services.domain.schedule import next_edition_at, parse_at, period_length
+from services.domain.schedule import next_edition_at, parse_at, parse_timezone, period_length
 from services.runtime import Runtime
 from services.storage import feeds, subscribers
 from services.storage.tables import Subscriber, Subscription
@@ -42,10 +41,7 @@ def subscribe(
     if cadence not in CADENCES:
         raise InvalidInput(f"cadence {cadence!r} is none of {', '.join(CADENCES)}")
     parse_at(at)
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(f"time zone {timezone!r} is unknown; write it as Europe/Berlin") from error
+    parse_timezone(timezone)
     if not 1 <= budget <= 500:
         raise InvalidInput("the budget is a number of papers from 1 to 500")
     if ranking not in RANKINGS:

@@ -148,7 +148,7 @@ def test_the_operators_page_keeps_itself_fresh(window: Window, place: Place) -> 
     operate.pause_feed(place.rt, boss, "daily-papers")
     page.clock.run_for(6_000)
     expect(row).to_contain_text("paused")
-    expect(page.locator("#changes")).to_contain_text("feed.pause")
+    expect(page.locator("#changes")).to_contain_text("pause feed")
     operate.resume_feed(place.rt, boss, "daily-papers")
 
 

@@ -31,7 +31,7 @@ def test_a_hard_bounce_or_a_complaint_suppresses_at_once(rt: Runtime) -> None:
     assert _subscriber(rt) == "suppressed"
     assert _bounce(rt, "complaint", b"two", "bram@shore.example")
     with rt.reading() as session:
-        assert {row.address_key: row.reason for row in suppressions.list_all(session)} == {
+        assert {row.address_key: row.reason for row in suppressions.page(session)} == {
             KEY: "hard", "email:bram@shore.example": "complaint",
         }  # fmt: skip
 

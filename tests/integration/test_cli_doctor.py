@@ -105,7 +105,26 @@ def test_a_database_server_that_is_away_fails_without_its_password(broadsheet: B
     broadsheet.settings["DATABASE_URL"] = f"postgresql://u:hunter2hunter2@127.0.0.1:{free_port()}/x"
     said = broadsheet("doctor", "--offline", code=1)
     assert "fail  database" in said.out
+    assert (said.out.splitlines()[-1], said.err) == ("1 failed, 0 to look at.", "")
     assert "hunter2hunter2" not in said.out + said.err
+
+
+def test_a_feed_that_fails_is_named_with_its_reason(broadsheet: Broadsheet, quiet_feeds: Path) -> None:
+    address = f"http://127.0.0.1:{free_port()}/feed.xml"
+    broadsheet.settings["ALLOWED_PRIVATE_HOSTS"] = address.split("/")[2]
+    broadsheet("feeds", "add", address, "--name", "lab", "--no-check")
+    broadsheet("feeds", "fetch", "lab", code=1)
+    feed = checks(broadsheet, "--offline")["feed lab"]
+    assert (feed["state"], "failed once" in feed["message"], "refused" in feed["message"]) == ("warn", True, True)
+
+
+def test_links_of_a_key_that_is_kept_but_not_set_are_a_warning(broadsheet: Broadsheet, home: Path) -> None:
+    broadsheet("feeds", "list")
+    kept = (home / "secret_key").read_text().strip()
+    broadsheet.settings["SECRET_KEY"] = "another key of more than thirty-two characters"
+    assert checks(broadsheet, "--offline")["secret key"]["state"] == "warn"
+    broadsheet.settings["OLD_SECRET_KEYS"] = kept
+    assert checks(broadsheet, "--offline")["secret key"]["state"] == "ok"
 
 
 def test_a_key_others_can_read_is_a_warning(broadsheet: Broadsheet, home: Path) -> None:

@@ -114,6 +114,20 @@ def test_opml_goes_out_and_comes_back(online: Broadsheet, today_replay: Replay, 
     assert kinds["tide-lantern"][0] == "rss"
 
 
+def test_an_address_is_shown_without_its_key_and_goes_out_with_it(broadsheet: Broadsheet, tmp_path: Path) -> None:
+    address, shown = "https://lab.example/feed?day=1&api_key=hush", "https://lab.example/feed?day=1&api_key=***"
+    (tmp_path / "f.opml").write_text(
+        f'<opml version="1.0"><body><outline text="Lab" xmlUrl="{address.replace("&", "&amp;")}"/></body></opml>'
+    )
+    (added,) = broadsheet.json("feeds", "import-opml", tmp_path / "f.opml")
+    assert added["url"] == shown
+    (listed,) = [feed for feed in broadsheet.json("feeds", "list") if feed["name"] == added["name"]]
+    assert listed["url"] == shown
+    assert address.replace("&", "&amp;") in broadsheet("feeds", "export-opml", code=0).out
+    assert "without its key" in broadsheet("feeds", "add", shown, "--no-check", code=1).err
+    assert "hush" not in str(broadsheet.json("audit"))
+
+
 def test_opml_with_unusable_entries_adds_the_others(broadsheet: Broadsheet, tmp_path: Path) -> None:
     (tmp_path / "f.opml").write_text(
         '<opml version="1.0"><body><outline text="Folder"><outline text="Good" xmlUrl="https://good.example/feed"/>'
@@ -257,6 +271,7 @@ def test_run_once_ends_with_1_when_something_was_given_up(
     assert "Came right" in said
     counted = {"cause": failed[0]["signature"], "step": "dry_run", "given_up": [failed[0]["id"]], "retried": []}
     assert online.json("runs", "redrive", failed[0]["signature"]) == counted
+    assert online.json("runs", "redrive", str(failed[0]["id"])) == counted
     assert "runs list" in online("runs", "redrive", "unheard of", code=1).err
     assert online("runs", "redrive", failed[0]["signature"], "--one", "--force", code=2).err
     shown = online.json("runs", "show", failed[0]["id"])

@@ -178,6 +178,17 @@ def test_hostile_titles_are_shown_as_text(broadsheet: Broadsheet, tmp_path: Path
         assert "\x1b" not in said.out
 
 
+def test_what_a_paper_only_used_is_told_from_its_own(broadsheet: Broadsheet, tmp_path: Path) -> None:
+    text = "We build on X (https://github.com/them/x). Code: https://github.com/us/ours"
+    record = {"id": "2611.90001", "title": "Lanterns over tidal harbours", "abstract": text}
+    (tmp_path / "r.jsonl").write_text(json.dumps(record) + "\n")
+    broadsheet("import", tmp_path / "r.jsonl", code=0)
+    (paper,) = broadsheet.json("papers", "list")
+    assert {link["slug"]: link["standing"] for link in paper["links"]} == {"us/ours": "official", "them/x": "unrelated"}
+    assert [repo["slug"] for repo in paper["repos"]] == ["us/ours"]
+    assert "Used   https://github.com/them/x   named in passing" in broadsheet("papers", "show", paper["key"]).out
+
+
 def test_papers_are_printed_where_the_terminal_knows_no_unicode(broadsheet: Broadsheet, tmp_path: Path) -> None:
     title = "Große Modelle für die Küste 海"
     (tmp_path / "r.jsonl").write_text(records(title))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from services.pipeline import drain
 from services.pipeline.fetch import page_job
@@ -57,6 +58,27 @@ def test_a_200_is_kept_parsed_and_accounted_for(rt: Runtime, replay: Replay) -> 
     assert len(all_rows(rt, Paper)) == posts
     feed = feed_row(rt)
     assert (feed.failures, feed.last_error, feed.last_success_at) == (0, None, rt.now())
+
+
+def test_the_key_in_an_address_is_used_and_is_nowhere_to_be_seen(
+    make_runtime: MakeRuntime, database_url: str, replay: Replay
+) -> None:
+    rt = make_runtime(replay=replay, retry_first_s=60, database_url=database_url)
+    one, other = (
+        add_feed(rt, name, "rss", url=f"{replay.base_url}/blog/feed.xml?api_key={name}-hush&n=1") for name in ("a", "b")
+    )
+    rows = [fetched(rt, feed, slot=slot) for slot, feed in (("s1", one), ("s2", one), ("s3", other))]
+    assert [row.status for row in rows] == [200, 304, 200], "another key may open another page"
+    assert [target for target in replay.requests if "a-hush" in target.path]
+    assert [feed.url.partition("?")[2] for feed in all_rows(rt, Feed)] == ["api_key=a-hush&n=1", "api_key=b-hush&n=1"]
+    assert rows[0].url == rows[1].url != rows[2].url
+    assert all(row.url.startswith(f"{replay.base_url}/blog/feed.xml?api_key=***&n=1#") for row in rows)
+    with rt.reading() as session:
+        kept = [
+            str(session.execute(text(f"SELECT * FROM {name}")).all()) for name in ("feeds", "fetches", "validators")
+        ]
+    assert "hush" not in "".join(kept)
+    assert kept[0].count("sealed:") == 2
 
 
 def test_a_304_repeats_what_is_known_and_fetches_nothing(rt: Runtime, replay: Replay) -> None:
@@ -132,6 +154,16 @@ def test_a_host_may_ask_for_patience_for_ever_without_the_job_being_given_up(
     replay.is_up("/blog")
     clock.advance(hours=1)
     assert drained(rt) == {"done": 2}
+
+
+def test_waiting_for_a_host_does_not_hide_why_a_feed_fails(rt: Runtime, replay: Replay, clock: Clock) -> None:
+    feed = blog(rt, replay)
+    replay.fail_next("/blog", 503)
+    fetched(rt, feed)
+    replay.fail_next("/blog", 429, headers={"Retry-After": "600"})
+    clock.advance(to=all_rows(rt, Job)[0].due_at)
+    assert drained(rt) == {"waited": 1}
+    assert (feed_row(rt).failures, "503" in str(feed_row(rt).last_error)) == (1, True)
 
 
 def test_a_503_is_tried_again_and_told_in_the_ledger_meanwhile(rt: Runtime, replay: Replay, clock: Clock) -> None:

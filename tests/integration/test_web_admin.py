@@ -290,7 +290,14 @@ def desk(site: Site) -> Site:
 def test_one_look_names_what_needs_a_person_and_what_there_is(desk: Site) -> None:
     text = " ".join(Elements(desk.get("/admin").text).text.split())
     assert "1 run was given up" in text.lower()
-    for said in ("Daily Papers", "UpstreamRejected 404: gone", "ada@example.org", "77 of 5,000", "84 MB", "accepted"):
+    for said in (
+        "Daily Papers",
+        "UpstreamRejected: 404 <i>gone</i>",
+        "ada@example.org",
+        "77 of 5,000 left",
+        "84 MB",
+        "accepted",
+    ):
         assert said in text
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from sqlmodel import col
 
 from services.domain.jobs import NewJob
 from services.domain.users import Actor
 from services.pipeline import accounts, operate
 from services.runtime import Runtime
 from services.storage import activity, batches, jobs, service
-from services.storage.tables import Batch, Delivery, Fetch, Heartbeat, Job
+from services.storage.tables import Batch, Delivery, Feed, Fetch, Heartbeat, Job
 from tests.conftest import MakeRuntime
 from tests.factories import add_feed, all_rows
 from tests.integration.test_web_admin import bury, fill
-from tests.integration.web_site import PASSWORD, Site
-from workers.web import charts
+from tests.integration.web_site import PASSWORD, Elements, Site
+from workers.web import admin, admin_readers, charts
 from workers.web.look import calendar, look
 
 BOSS = Actor(name="boss", role="admin", origin="command")
@@ -50,6 +52,13 @@ def _kinds(site: Site, query: str) -> list[str]:
     """The kinds of the runs a filter leaves, newest first."""
     ids = [int(part.split('"')[0]) for part in site.get(f"/admin/runs?{query}").text.split('<a href="/admin/runs/')[1:]]
     return [all_rows(site.rt, Job, id=one)[0].kind for one in ids]
+
+
+def test_the_ledger_leads_to_what_was_given_up_and_what_waits(here: Site) -> None:
+    page = here.get("/admin/runs").text
+    assert '<a href="/admin/runs?state=dead">given up <span class="n">1</span></a>' in page
+    assert '<a href="/admin/runs?state=ready">waiting <span class="n">1</span></a>' in page
+    assert 'href="/admin/runs?state=dead" aria-current="page"' in here.get("/admin/runs?state=dead").text
 
 
 def _past(rt: Runtime) -> None:
@@ -122,6 +131,36 @@ def test_a_viewer_sees_no_address_on_any_page_and_by_no_program(here: Site) -> N
         assert "ada@example.org" not in answer.text, path
         assert "eve@example.org" not in answer.text, path
     assert "ada@example.org" in here.ask("GET", "/deliveries", here.token("operate")).text
+
+
+def test_suppressed_addresses_are_paged_and_found_by_a_part(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_readers, "PER_PAGE", 2)
+    monkeypatch.setattr(admin, "PER_PAGE", 2)
+    for number in range(5):
+        operate.suppress(here.rt, BOSS, f"reader{number}@example.org", detail=f"asked by letter {number}")
+    operate.suppress(here.rt, BOSS, "webhook:https://hooks.example/secret", detail="gone")
+
+    def listed(path: str) -> list[str]:
+        return re.findall(r'name="key" value="([^"]+)"', here.get(path).text)
+
+    assert "Suppressed addresses (6)" in here.get("/admin/subscriptions").text
+    seen, path = [], "/admin/suppressions?text=READER"
+    while path:
+        seen += listed(path)
+        following = [a["href"] for a in Elements(here.get(path).text).named("a") if a.get("rel") == "next"]
+        path = following[0] or "" if following else ""
+    assert seen == [f"email:reader{number}@example.org" for number in (4, 3, 2, 1, 0)]
+    assert listed("/admin/suppressions?text=letter+2") == ["email:reader2@example.org"]
+    assert len(listed("/admin/suppressions?text=by+hand")) == 2
+    assert len(listed("/admin/suppressions?text=https://hooks.example/secret")) == 1
+    assert listed("/admin/suppressions?text=hooks.example") == []
+    assert "None fits" in here.get("/admin/suppressions?text=nobody").text
+    token = here.token("read")
+    page = here.ask("GET", "/suppressions?limit=4", token).json()
+    rest = here.ask("GET", f"/suppressions?limit=4&cursor={page['next']}", token).json()
+    assert (len(page["items"]), len(rest["items"]), rest["next"]) == (4, 2, None)
+    assert here.ask("GET", "/suppressions?text=reader3", token).json()["items"] == []  # a viewer's program
+    assert len(here.ask("GET", "/suppressions?text=reader3", here.token("operate")).json()["items"]) == 1
 
 
 def test_a_viewer_finds_nobody_by_an_address(here: Site) -> None:
@@ -202,6 +241,26 @@ def test_a_schedule_that_lives_does_not_pass_for_a_worker(here: Site) -> None:
     assert "broadsheet_workers_alive 0.0" in here.get("/metrics").text
 
 
+def test_a_process_that_another_has_followed_on_its_host_is_not_called_silent(here: Site) -> None:
+    rt, now = here.rt, here.rt.now()
+    with rt.writing() as session:
+        session.execute(update(Heartbeat).values(seen_at=now - timedelta(minutes=5)))
+        one = {"version": "0.1.0", "busy": 0, "slots": 4, "started_at": now, "seen_at": now, "memory_mb": 60.0}
+        for host in ("lab", "elsewhere"):
+            service.beat(session, {**one, "role": "embedded", "name": f"{host}:9:embedded", "host": host, "pid": 9})
+            shown = [(beat.pid, alive) for beat, alive in look(rt, session).workers if beat.host == "lab"]
+            assert shown == [(9, True)]
+
+
+def test_feeds_in_trouble_come_first(here: Site) -> None:
+    add_feed(here.rt, name="zz-lab")
+    with here.rt.writing() as session:
+        session.execute(update(Feed).values(last_success_at=here.rt.now()))
+        long_ago = here.rt.now() - timedelta(days=90)
+        session.execute(update(Feed).where(col(Feed.name) == "zz-lab").values(last_success_at=long_ago))
+        assert look(here.rt, session).sources[0].feed.name == "zz-lab"
+
+
 def test_a_schedule_that_stands_still_wants_a_person(here: Site) -> None:
     rt = here.rt
     with rt.writing() as session:
@@ -216,11 +275,11 @@ def test_each_question_is_answered_in_a_few_words_and_changes_are_told(here: Sit
     page = here.get("/admin").text
     for words in ("none is polled", "1 of 1 accepted", "1 due, 0 overdue", "1 of 1 alive", "1 given up", "most used: "):
         assert f'<span class="answer">{words}' in page, words
-    assert 'feed.pause <span class="key">daily-papers</span>' in page
+    assert 'pause feed <span class="key">daily-papers</span>' in page
     viewer = Site(here.rt)
     viewer.login(ADAS, "ada")
-    assert "feed.pause" in viewer.get("/admin").text
-    assert 'feed.pause <span class="key">' not in viewer.get("/admin").text
+    assert "pause feed" in viewer.get("/admin").text
+    assert 'pause feed <span class="key">' not in viewer.get("/admin").text
 
 
 def test_work_is_counted_by_the_hour_on_both_databases(rt: Runtime) -> None:

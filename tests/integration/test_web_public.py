@@ -368,6 +368,9 @@ def test_a_sent_edition_is_readable_without_anybodys_own_links(site: Site, clock
     for secret in ("ada@example.org", "/unsubscribe/", "/preferences/", "/pause/"):
         assert secret not in answer.text
     assert answer.headers["x-robots-tag"] == "noindex"
+    (matched, everything) = re.findall(r'href="(/\?q=[^"]*seen[^"]+)"', answer.text)
+    assert f"<b>{edition.matched} paper" in site.get(matched).text
+    assert f"<b>{edition.considered} paper" in site.get(everything).text
 
 
 @pytest.mark.parametrize("number", ["999", "0", "-1", "one", "²", "9" * 30])

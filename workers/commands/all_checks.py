@@ -20,6 +20,7 @@ from workers.commands.checks import (
     check_database,
     check_disk,
     check_environment,
+    check_feeds,
     check_home,
     check_key,
     check_quotas,
@@ -51,7 +52,10 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
         yield failure("settings", redact(str(error)), "mend the setting named")
         return
     try:
-        yield from check_database(rt)
+        reached = True
+        for check in check_database(rt):
+            reached = reached and check.state != "fail"
+            yield check
         yield from check_seals(rt)
         yield from check_catalogue(rt)
         yield check_addresses(settings)
@@ -75,8 +79,10 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
             yield check_clock(dates)
         else:
             yield from _together(slow)
-        yield from check_quotas(rt)
-        yield from check_work(rt)
+        if reached:  # without a database there is no clock to judge by, either
+            yield from check_quotas(rt)
+            yield from check_feeds(rt)
+            yield from check_work(rt)
     finally:
         rt.close()
 

@@ -27,7 +27,7 @@ Why = Annotated[str, typer.Option("--why", metavar="WORDS", help="Kept with it."
 
 
 def bounce(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Mails as they came; - reads one from stdin.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Mails as they came; - reads one from stdin.")],
     as_json: Json = False,
 ) -> None:
     """Read bounce mails and complaints: addresses that are dead or do not want mail are written to no more."""
@@ -84,7 +84,7 @@ def list_suppressed(as_json: Json = False) -> None:
     from services.storage import suppressions
 
     with opened() as rt, rt.reading() as session:
-        rows = suppressions.list_all(session)
+        rows = suppressions.page(session)
     if as_json:
         emit_json([{"address": r.address_key, "reason": r.reason, "detail": r.detail, "at": r.at} for r in rows])
     elif not rows:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 8.0
 LITTLE_DISK = 1024 * 1024 * 1024
 NO_DISK = 100 * 1024 * 1024
+MOST_FEEDS = 10
+"""Failing feeds named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,12 @@ def check_key(settings: Settings) -> Check:
                 f"set, but only {len(key)} characters long",
                 "use 32 or more: python -c 'import secrets; print(secrets.token_urlsafe(48))'",
             )
+        if path.exists() and path.read_text(encoding="utf-8").strip() not in (key, *settings.old_keys):
+            return warning(
+                "secret key",
+                f"set in BROADSHEET_SECRET_KEY; {path} holds another, and links signed with that one do not open",
+                "put it into BROADSHEET_OLD_SECRET_KEYS, or remove the file",
+            )
         return ok("secret key", "set in BROADSHEET_SECRET_KEY")
     try:
         settings.signing_key()
@@ -163,7 +171,8 @@ def check_database(rt: Runtime) -> Iterator[Check]:
                     )
     except SQLAlchemyError as error:
         said = redact(" ".join(str(getattr(error, "orig", None) or error).split()))
-        yield failure("database", f"{where}: {said}", "check BROADSHEET_DATABASE_URL, and that the server runs")
+        advice = "bring back a copy: broadsheet restore FILE" if sqlite else "see that the server runs"
+        yield failure("database", f"{where}: {said}", f"check BROADSHEET_DATABASE_URL; {advice}")
         return
     newest = schema.head()
     if held != newest:
@@ -278,6 +287,26 @@ def check_quotas(rt: Runtime) -> Iterator[Check]:
             yield warning(f"allowance {row.name}", said, advice)
 
 
+def check_feeds(rt: Runtime) -> Iterator[Check]:
+    """Each feed is read, or it is said why not."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from services.storage import feeds
+
+    if not has_database(rt):
+        return
+    try:
+        with rt.reading() as session:
+            failing = [feed for feed in feeds.list_all(session) if feed.failures and not feed.paused]
+    except SQLAlchemyError:
+        return  # no database yet, or one that its own check has told of
+    for feed in failing[:MOST_FEEDS]:
+        times = "once" if feed.failures == 1 else f"{feed.failures} times in a row"
+        yield warning(f"feed {feed.name}", f"failed {times}: {redact(feed.last_error or 'no reason given')}")
+    if len(failing) > MOST_FEEDS:
+        yield warning("feeds", f"{len(failing) - MOST_FEEDS} more fail", "broadsheet feeds list")
+
+
 def check_work(rt: Runtime) -> Iterator[Check]:
     """Who is running, and what waits for a person."""
     from sqlalchemy.exc import SQLAlchemyError
@@ -293,6 +322,7 @@ def check_work(rt: Runtime) -> Iterator[Check]:
             dead = len(runs.list_runs(session, states=["dead"]))
             unknown = len(deliveries.list_all(session, states=["unknown"]))
             failed = len(deliveries.list_all(session, states=["failed"]))
+            deferred = len(deliveries.list_all(session, states=["deferred"]))
     except SQLAlchemyError:
         return  # no database yet, or one that its own check has told of
     if running:
@@ -310,5 +340,11 @@ def check_work(rt: Runtime) -> Iterator[Check]:
             f"{failed} failed, {unknown} unknown",
             "broadsheet deliveries list --state failed --state unknown",
         )
-    if not (dead or failed or unknown):
+    if deferred:
+        yield warning(
+            "deliveries",
+            f"{counted(deferred, 'waits', 'wait')} for another try",
+            "they are tried again by themselves; broadsheet deliveries list --state deferred",
+        )
+    if not (dead or failed or unknown or deferred):
         yield ok("work", "nothing has failed")

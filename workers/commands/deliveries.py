@@ -9,7 +9,7 @@ import typer
 
 from workers.commands.opening import opened
 from workers.commands.options import Json, Limit, epilog, stopping
-from workers.commands.output import Column, emit_json, note, say, table, warn, when
+from workers.commands.output import Column, ago, emit_json, note, say, table, warn, when
 from workers.commands.papers import to_of
 
 if TYPE_CHECKING:
@@ -79,9 +79,11 @@ def list_deliveries(
 ) -> None:
     """Show deliveries, newest first (30; with --json all)."""
     from config.logging import redact
+    from services.digests.words import answer
     from services.storage import deliveries, editions
 
     with opened() as rt, rt.reading() as session:
+        now = rt.now()
         if edition is not None:
             editions.get(session, edition)
         rows = deliveries.list_all(
@@ -100,9 +102,9 @@ def list_deliveries(
             Column("To", fold=True),
             "State",
             Column("Papers", right=True),
-            Column("Tries", right=True, from_width=90),
+            Column("Tries", right=True, from_width=110),
             Column("Sent", from_width=90),
-            Column("Answer", fold=True, from_width=120),
+            Column("Answer", fold=True, from_width=90),
         ],
         [
             (
@@ -112,8 +114,8 @@ def list_deliveries(
                 d.state,
                 len(keys),
                 d.attempts,
-                when(d.sent_at, never="—"),
-                redact(" ".join(part for part in (d.code, d.detail) if part)),
+                ago(d.sent_at, now, never="—"),
+                redact(answer(d.code, d.detail)),
             )
             for d, s, keys in rows
         ],

@@ -215,6 +215,7 @@ def _sent(
     elif open_:
         state = "failed"
         error = "; ".join(f"delivery {d.id} is {d.state}" + (f": {d.detail}" if d.detail else "") for d in open_)
+        error = error.rstrip(".")
         if any(d.state not in {"planned", "deferred", "sending"} for d in open_):
             error += f". `broadsheet deliveries resend {edition.id}` tries again"
         else:

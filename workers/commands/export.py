@@ -64,6 +64,8 @@ def export_papers(
         if out is None:
             sys.stdout.reconfigure(newline="")  # type: ignore[union-attr]
             sys.stdout.writelines(pieces)
+            if not number:
+                note("No paper fits." if query or since or until else "No papers yet.")
             return
         part = out.with_name(f".{out.name}.{os.getpid()}.part")
         try:

@@ -23,10 +23,12 @@ RUNNING, CONTENT, READERS, OPERATING = PANELS = ("Running", "Papers and feeds", 
 
 FAILED = 1
 WRONG_USAGE = 2
+ONE_SENTENCE = 200
+"""Characters: the first sentence of a command's help is listed whole."""
 
 
-class Commands(TyperGroup):
-    """The group of all commands: whatever they raise ends here, and help lists them by subject."""
+class Listed(TyperGroup):
+    """A group whose help lists its commands by subject."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The commands under the headings they were registered with, each with its first sentence."""
@@ -36,11 +38,15 @@ class Commands(TyperGroup):
             command = self.get_command(ctx, name)
             if command is not None and not command.hidden:
                 panel = str(getattr(command, "rich_help_panel", None) or "Commands")
-                words = command.get_short_help_str(formatter.width - longest - 6)
+                words = command.get_short_help_str(ONE_SENTENCE)
                 panels.setdefault(panel, []).append((name.ljust(longest), words))
         for panel in sorted(panels, key=lambda name: PANELS.index(name) if name in PANELS else len(PANELS)):
             with formatter.section(panel):
                 formatter.write_dl(panels[panel])
+
+
+class Commands(Listed):
+    """The group of all commands: whatever they raise ends here."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and turn its errors into lines and exit codes."""
@@ -95,4 +101,4 @@ def database_trouble(error: BaseException) -> str | None:
         return f"the database is damaged ({said}); bring back a copy with `broadsheet restore FILE`"
     if "full" in said:
         return f"the disk is full ({said}); nothing was written"
-    return f"the database cannot be used: {said}. `broadsheet doctor` looks closer."
+    return f"the database cannot be used: {said.rstrip('.?')}. `broadsheet doctor` looks closer."

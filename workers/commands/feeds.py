@@ -10,7 +10,7 @@ import typer
 
 from workers.commands.opening import me, opened
 from workers.commands.options import Json, Yes, epilog, stopping
-from workers.commands.output import Column, emit_json, note, say, table, warn, when
+from workers.commands.output import Column, ago, coming, emit_json, note, say, table, warn, when
 
 if TYPE_CHECKING:
     from services.domain.users import Actor
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from services.storage.tables import Feed, Fetch
 
 app = typer.Typer(
-    no_args_is_help=True, help="What is polled: list, add, fetch, pause, resume, mute, remove; OPML in and out."
+    no_args_is_help=True, help="What is polled: list, add, fetch, pause, resume, accept, mute, remove; OPML in and out."
 )
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME…", help="Names of feeds, as `feeds list` shows them.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of feeds, as `feeds list` shows them.")]
 
 
 # -- looking ---------------------------------------------------------------------------------------------------
@@ -58,8 +58,8 @@ def list_feeds(
             Column("Kind", from_width=90),
             "State",
             Column("Newest batch", fold=True),
-            Column("Last success", from_width=100),
-            Column("Next", from_width=120),
+            Column("Last success", from_width=70),
+            Column("Next", from_width=80),
         ],
         [
             (
@@ -67,8 +67,8 @@ def list_feeds(
                 f.kind,
                 state_of(f),
                 _batch(status, f),
-                when(f.last_success_at),
-                "—" if f.paused or f.retired else when(f.next_check_at),
+                ago(f.last_success_at, now),
+                "—" if f.paused or f.retired else coming(f.next_check_at, now),
             )
             for f, status in rows
         ],
@@ -91,11 +91,13 @@ def state_of(feed: Feed) -> str:
 
 def feed_json(feed: Feed) -> dict[str, Any]:
     """A feed as scripts get it."""
+    from services.domain.urls import without_keys
+
     return {
         "name": feed.name,
         "kind": feed.kind,
         "title": feed.title,
-        "url": feed.url,
+        "url": without_keys(feed.url),
         "params": dict(feed.params),
         "state": state_of(feed).partition(" ")[0],
         "paused": feed.paused,
@@ -125,7 +127,7 @@ def _batch(status: Any, feed: Feed) -> str:
     if feed.last_success_at is None and status.state != "failed":
         return f"{status.stored:,} imported"
     of = f" of {status.announced:,}" if status.announced is not None else ""
-    return f"{status.state}: {status.stored:,}{of}"
+    return f"{status.state}: {status.stored:,}{of}" if status.stored or of else status.state
 
 
 # -- fetching --------------------------------------------------------------------------------------------------

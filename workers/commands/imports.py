@@ -34,7 +34,7 @@ EPILOG = epilog(
 
 def import_files(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE…", help="Files, patterns such as 'days/*.json', or - for stdin.")
+        list[str], typer.Argument(metavar="FILE", help="Files, patterns such as 'days/*.json', or - for stdin.")
     ],
     kind: Annotated[
         str, typer.Option("--kind", help="What the files are; else it is found out.", show_default=False)

@@ -28,7 +28,9 @@ def day(text: str) -> date:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
-Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Show at most so many.", show_default=False)]
+Limit = Annotated[
+    int | None, typer.Option("--limit", "-n", min=1, metavar="N", help="At most so many.", show_default=False)
+]
 Since = Annotated[
     date | None, typer.Option("--since", parser=day, metavar="DATE", help="From this day on.", show_default=False)
 ]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,11 +39,16 @@ def console(stderr: bool = False) -> Console:
     """A console for stdout or stderr, as wide as the terminal."""
     from rich.console import Console
 
+    stream = _stream(stderr)
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def _stream(stderr: bool) -> TextIO:
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
         stream.reconfigure(errors="replace")  # a terminal that knows no Unicode shows a ? rather than nothing
-    width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return stream
 
 
 def plain(text: object) -> str:
@@ -53,6 +58,10 @@ def plain(text: object) -> str:
 
 def say(text: object = "", *, style: str = "", to_stderr: bool = False) -> None:
     """Print a line (or several), wrapped at words on a terminal."""
+    stream = _stream(to_stderr)
+    if not stream.isatty() and not os.environ.get("FORCE_COLOR"):  # nothing to colour or wrap, and no need of rich
+        print(plain(text), file=stream, flush=True)
+        return
     from rich.text import Text
 
     out = console(to_stderr)
@@ -162,6 +171,23 @@ def when(at: datetime | None, *, never: str = "never") -> str:
         return never
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
     return f"{aware.astimezone():%Y-%m-%d %H:%M %Z}"
+
+
+def ago(at: datetime | None, now: datetime, *, never: str = "never") -> str:
+    """How long ago, for lists: `12 min ago`."""
+    from services.digests.words import age
+
+    return age(at, now) if at is not None else never
+
+
+def coming(at: datetime, now: datetime) -> str:
+    """How soon, for lists: `in 12 min`; `now` for what is due."""
+    from services.digests.words import span
+
+    if at <= now:
+        return "now"
+    length = span(now, at)
+    return "in a moment" if length == "moments" else f"in {length}"
 
 
 def counted(number: int, one: str, many: str = "") -> str:

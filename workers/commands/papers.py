@@ -76,7 +76,7 @@ def list_papers(
 )
 def search_papers(
     words: Annotated[
-        list[str], typer.Argument(metavar="WORDS…", help="Words, phrases and fields of the query language.")
+        list[str], typer.Argument(metavar="WORDS", help="Words, phrases and fields of the query language.")
     ],
     since: Since = None,
     until: Until = None,
@@ -203,7 +203,9 @@ def show_paper(key: Key, as_json: Json = False) -> None:
                 "gated" if one.gated else None, f"{standing(one.evidence)}, seen in {one.evidence}"]  # fmt: skip
         say(f"{one.kind.capitalize()}   {one.slug}   {' · '.join(part for part in said if part)}")
     for link in paper.links:
-        if link.kind != "code" and link.slug not in {one.slug for one in paper.artifacts}:
+        if link.kind == "code" and standing(link.evidence) == "unrelated":
+            say(f"Used   {link.url}   named in passing")
+        elif link.kind != "code" and link.slug not in {one.slug for one in paper.artifacts}:
             say(f"{link.kind.capitalize()}   {link.url}   seen in {link.evidence}")
     if paper.abstract:
         say()

@@ -10,9 +10,11 @@ import typer
 
 from workers.commands.opening import me, opened
 from workers.commands.options import Json, Limit, epilog
-from workers.commands.output import Column, counted, emit_json, note, pairs, say, table, warn, when
+from workers.commands.output import Column, ago, coming, counted, emit_json, note, pairs, say, table, warn, when
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from services.storage.reports import FailureGroup
     from services.storage.tables import Attempt, Job
 
@@ -47,15 +49,17 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """Show the newest runs (30; with --json all)."""
+    from services.digests.words import moments
     from services.domain.jobs import STAGE_OF
     from services.pipeline.operate import A_MONTH
     from services.storage import reports, runs
 
     groups: list[FailureGroup] = []
     with opened() as rt, rt.reading() as session:
+        now = rt.now()
         rows = runs.list_runs(session, failed=failed, stage=stage, limit=limit or (None if as_json else DEFAULT_LIMIT))
         if failed and not as_json:
-            groups = reports.failure_groups(session, since=rt.now() - A_MONTH)
+            groups = reports.failure_groups(session, since=now - A_MONTH)
             groups = [g for g in groups if stage is None or stage in {STAGE_OF[kind] for kind in g.kinds}]
     if as_json:
         emit_json([run_json(job) for job in rows])
@@ -67,7 +71,7 @@ def list_runs(
             else "Nothing has run yet. Start: broadsheet up   (or: broadsheet run --once)"
         )
         if groups:
-            _causes(groups)
+            _causes(groups, now)
         return
     table(
         [
@@ -75,16 +79,27 @@ def list_runs(
             "Kind",
             Column("What", fold=True),
             "State",
-            Column("Tries", right=True, from_width=80),
+            Column("Tries", right=True, from_width=100 if failed else 80),
             Column("Due", from_width=110),
-            Column("Last error", fold=True, from_width=90),
+            Column("Last error", fold=True, from_width=0 if failed else 90),
         ],
-        [(j.id, j.kind, j.key, j.state, j.attempts, when(j.due_at), _short(j.last_error)) for j in rows],
+        [
+            (
+                j.id,
+                j.kind,
+                moments(j.key),
+                j.state,
+                j.attempts,
+                coming(j.due_at, now) if j.state == "ready" else ago(j.due_at, now),
+                _short(j.last_error),
+            )
+            for j in rows
+        ],
     )
     if failed:
-        _causes(groups)
+        _causes(groups, now)
         if any(j.state == "dead" for j in rows):
-            note("Another try: broadsheet runs retry ID…   (or of a whole cause: broadsheet runs redrive CAUSE)")
+            note("Another try: broadsheet runs retry ID…   (or of its whole cause: broadsheet runs redrive ID)")
 
 
 def _short(text: str | None) -> str:
@@ -94,7 +109,7 @@ def _short(text: str | None) -> str:
     return line if len(line) <= 160 else line[:159] + "…"
 
 
-def _causes(groups: Sequence[FailureGroup]) -> None:
+def _causes(groups: Sequence[FailureGroup], now: datetime) -> None:
     """Failures of one cause on one line: a hundred red rows are often one fact, and some are over."""
     table(
         [
@@ -103,11 +118,10 @@ def _causes(groups: Sequence[FailureGroup]) -> None:
             Column("Trying", right=True),
             Column("Came right", right=True),
             Column("First", from_width=110),
-            Column("Last", from_width=80),
+            "Last",
         ],
         [
-            (_short(g.signature), g.dead, g.trying, g.solved, g.first_at and when(g.first_at),
-             g.last_at and when(g.last_at))
+            (_short(g.signature), g.dead, g.trying, g.solved, ago(g.first_at, now), ago(g.last_at, now))
             for g in groups
         ],
     )  # fmt: skip
@@ -215,7 +229,7 @@ def bundle_run(
 @app.command("retry", epilog=epilog("broadsheet runs retry 42 43", "broadsheet runs retry --all-failed --dry-run"))
 def retry_runs(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="ID…", help="Runs, as `runs list` shows them.", show_default=False)
+        list[int] | None, typer.Argument(metavar="ID", help="Runs, as `runs list` shows them.", show_default=False)
     ] = None,
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every run that failed or was given up.")] = False,
     stage: Stage = None,
@@ -230,7 +244,7 @@ def retry_runs(
     from services.storage import runs
 
     if bool(ids) == all_failed:
-        raise typer.BadParameter("give the runs to try again, or --all-failed", param_hint="ID…")
+        raise typer.BadParameter("give the runs to try again, or --all-failed", param_hint="ID")
     retried: list[int] = []
     refused: list[dict[str, Any]] = []
     with opened() as rt:
@@ -267,12 +281,15 @@ def retry_runs(
     "redrive",
     epilog=epilog(
         "broadsheet runs redrive 'UpstreamRejected 404: gone'",
-        "broadsheet runs redrive 'UpstreamRejected 404: gone' --one",
+        "broadsheet runs redrive 42 --one",
         "broadsheet runs redrive 'UpstreamRejected 404: gone' --rest --proof 42",
     ),
 )
 def redrive_runs(
-    cause: Annotated[str, typer.Argument(metavar="CAUSE", help="A cause, as `runs list --failed` shows it.")],
+    cause: Annotated[
+        str,
+        typer.Argument(metavar="CAUSE", help="A cause, as `runs list --failed` shows it, or a run given up for it."),
+    ],
     one: Annotated[bool, typer.Option("--one", help="Try the oldest again.")] = False,
     rest: Annotated[bool, typer.Option("--rest", help="Try all that are left, one a second.")] = False,
     proof: Annotated[
@@ -285,6 +302,7 @@ def redrive_runs(
     """Try what was given up for one cause again: count it, then one of it, then the rest. The first that fails of the
     same cause again stops the others."""
     from services.pipeline import redrive
+    from services.storage import jobs
 
     if one and rest:
         raise typer.BadParameter("give one of them", param_hint="--one, --rest")
@@ -292,6 +310,9 @@ def redrive_runs(
         raise typer.BadParameter("goes with --rest", param_hint="--proof, --force")
     step = "one" if one else "rest" if rest else "dry_run"
     with opened() as rt:
+        if cause.isdecimal():
+            with rt.reading() as session:
+                cause = jobs.get(session, int(cause)).signature or cause
         done = redrive.redrive(rt, me(), cause, step, proof=proof, force=force)
     if as_json:
         emit_json({"cause": cause, "step": step, "given_up": done.dead, "retried": done.retried})

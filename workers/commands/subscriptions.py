@@ -11,7 +11,7 @@ import typer
 
 from workers.commands.opening import me, opened
 from workers.commands.options import Json, Yes, day, epilog
-from workers.commands.output import Column, emit_json, note, pairs, say, table, warn, when
+from workers.commands.output import Column, coming, emit_json, note, pairs, say, table, warn, when
 from workers.commands.papers import to_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Who receives what, and when: add, list, show, pause, resume, confirm, remove; a person's data: export, wipe.",
+    help="Who receives what, and when: add, preview, list, show, pause, resume, confirm, remove; a person's data: "
+    "export, wipe.",
 )
 
 CADENCES = ("instant", "daily", "weekdays", "weekly", "monthly")
@@ -53,7 +54,10 @@ def ranking_of(text: str) -> str:
     ),
 )
 def add_subscription(
-    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="EMAIL, slack:URL or webhook:URL.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="ADDRESS", help="EMAIL, slack:URL, slack:CHANNEL, webhook:URL or apprise:URL."),
+    ],
     name: Annotated[
         str, typer.Option("--name", help="What the reader sees.", show_default="the query, or Daily Papers")
     ] = "",
@@ -117,6 +121,10 @@ def add_subscription(
             warn(_why_nothing_is_sent(subscriber, subscription))
         elif subscriber.channel == "email" and not rt.settings.smtp_url.get_secret_value():
             note(f"No mail server is set (BROADSHEET_SMTP_URL): editions are written to {rt.settings.outbox}")
+        elif rt.channel(subscriber.channel, subscriber.address) is rt.channels["slack_bot"] and not (
+            rt.settings.slack_token.get_secret_value()
+        ):
+            warn("No token is set (BROADSHEET_SLACK_TOKEN): nothing can be posted to a channel of Slack without one.")
         note(f"See what it would bring: broadsheet editions preview --subscription {subscription.id}")
 
 
@@ -171,6 +179,7 @@ def list_subscriptions(
     from services.storage import subscribers
 
     with opened(sync=True) as rt, rt.reading() as session:
+        now = rt.now()
         rows = subscribers.list_subscriptions(session, removed=everything)
     if as_json:
         emit_json([subscription_json(s, p) for s, p in rows])
@@ -183,10 +192,10 @@ def list_subscriptions(
             Column("ID", right=True),
             Column("To", fold=True),
             Column("Name", fold=True),
-            Column("Query", fold=True, from_width=110),
+            Column("Query", fold=True, from_width=100),
             "State",
             Column("When", from_width=90),
-            Column("Next edition", from_width=120),
+            Column("Next", from_width=80),
         ],
         [
             (
@@ -196,7 +205,9 @@ def list_subscriptions(
                 s.query,
                 _state(s, p),
                 s.cadence if s.cadence == "instant" else f"{s.cadence} {s.at} {s.timezone}",
-                when(s.next_edition_at, never="—") if s.state == "active" and p.state == "active" else "—",
+                coming(s.next_edition_at, now)
+                if s.next_edition_at and s.state == "active" and p.state == "active"
+                else "—",
             )
             for s, p in rows
         ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.responses import Response
 
 from services.domain.errors import BroadsheetError
@@ -17,11 +17,11 @@ from services.storage import feeds, reports
 from services.storage.tables import Feed
 from services.upstreams import kinds
 from workers.web.admin import back, desk, id_of
-from workers.web.auth import Act, Doer, Known, Who
+from workers.web.auth import Act, Doer, Known, Who, guarded
 from workers.web.kit import Web, WebKit
-from workers.web.look import calendar, source_line
+from workers.web.look import calendar, source_lines
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 SHOWN = 8
 """Papers of a feed that is looked at before it is added."""
@@ -34,9 +34,8 @@ def feed_list(request: Request, web: WebKit, who: Known) -> Response:
 
 
 def _list_page(request: Request, web: Web, who: Who, **values: Any) -> Response:
-    now = web.rt.now()
     with web.rt.reading() as rows:
-        lines = [source_line(rows, feed, now) for feed in feeds.list_all(rows)]
+        lines = source_lines(rows, web.rt.now())
     return desk(request, web, "feeds.html", who, lines=lines, **values)
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.responses import Response
 
 from services.domain.errors import InvalidInput
 from services.pipeline import operate, personal
 from services.storage import feeds, reports, service, subscribers, suppressions
 from workers.web.admin import PER_PAGE, back, desk, id_of, known_id, more_after
-from workers.web.auth import Act, Doer, Known
+from workers.web.auth import Act, Doer, Known, guarded
 from workers.web.kit import WebKit, parse_day
 from workers.web.own_data import as_file
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 
 # -- the schedule ----------------------------------------------------------------------------------------------
@@ -34,6 +34,7 @@ def schedule_page(request: Request, web: WebKit, who: Known) -> Response:
 
 SLOT_WORDS = {
     "repos": "code repositories are read again",
+    "lookups": "catalogues are asked where papers appeared",
     "papers": "young papers are read again, for what comes late",
     "housekeeping": "what has outlived its retention is dropped",
 }
@@ -68,7 +69,7 @@ def subscription_list(request: Request, web: WebKit, who: Known, text: str = "",
             session, text=text.strip()[:200], in_addresses=who.actor.may("operator"), before=id_of(before),
             limit=PER_PAGE + 1,
         )  # fmt: skip
-        blocked = len(suppressions.list_all(session))
+        blocked = suppressions.count(session)
     more = more_after(rows, lambda row: row[0].id)
     return desk(
         request, web, "subscriptions.html", who, rows=rows[:PER_PAGE], text=text.strip()[:200], more=more,
@@ -127,11 +128,18 @@ def wipe_person(web: WebKit, me: Doer, to: Annotated[str, Form(max_length=2000)]
 
 
 @router.get("/admin/suppressions")
-def suppression_list(request: Request, web: WebKit, who: Known) -> Response:
-    """Addresses nothing is sent to, and why."""
+def suppression_list(request: Request, web: WebKit, who: Known, text: str = "", before: str = "") -> Response:
+    """Addresses nothing is sent to, and why, newest first. Whoever may not see addresses finds none by it."""
     with web.rt.reading() as session:
-        rows = suppressions.list_all(session)
-    return desk(request, web, "suppressions.html", who, rows=rows[:500], total=len(rows))
+        rows = suppressions.page(
+            session, text=text.strip()[:200], in_addresses=who.actor.may("operator"), before=id_of(before),
+            limit=PER_PAGE + 1,
+        )  # fmt: skip
+    more = more_after(rows, lambda row: row.id)
+    return desk(
+        request, web, "suppressions.html", who, rows=rows[:PER_PAGE], text=text.strip()[:200], more=more,
+        first=not before,
+    )  # fmt: skip
 
 
 @router.post("/admin/suppressions/lift", dependencies=[Act])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from services.domain.errors import NotFound
@@ -15,10 +15,10 @@ from services.pipeline import acts, redrive
 from services.pipeline.bundle import bundle_name, make_bundle
 from services.storage import jobs, reports, runs_about
 from workers.web.admin import PER_PAGE, back, desk, id_of, known_id, more_after
-from workers.web.auth import Act, Doer, Known
+from workers.web.auth import Act, Doer, Known, guarded
 from workers.web.kit import WebKit
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 
 @router.get("/admin/runs")
@@ -42,12 +42,18 @@ def run_list(
             about=[of[name](rows, value) for name, value in about.items() if value],
             before=id_of(before), limit=PER_PAGE + 1,
         )  # fmt: skip
+        queues = reports.queues(rows, web.rt.now())
+    counts = {
+        "dead": sum(queue.dead for queue in queues), "ready": sum(queue.due + queue.later for queue in queues),
+        "running": sum(queue.running for queue in queues),
+    }  # fmt: skip
     more = more_after(found, lambda row: row.id)
     kept = urlencode({name: value for name, value in {**chosen, **about}.items() if value})
     return desk(
         request, web, "runs.html", who, runs=found[:PER_PAGE], chosen=chosen, about=about, states=STATES, stages=STAGES,
-        kinds=sorted(STAGE_OF), more=f"/admin/runs?{kept}{'&' if kept else ''}before={more}" if more else "",
-        first=not before, here=f"/admin/runs?{kept}" + (f"&before={id_of(before)}" if id_of(before) else ""),
+        kinds=sorted(STAGE_OF), counts=counts, first=not before,
+        more=f"/admin/runs?{kept}{'&' if kept else ''}before={more}" if more else "",
+        here=f"/admin/runs?{kept}" + (f"&before={id_of(before)}" if id_of(before) else ""),
     )  # fmt: skip
 
 

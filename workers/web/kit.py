@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from services.digests.feed import FORMS
 from services.domain.categories import label
 from services.domain.links import standing
 from services.domain.text import clean, excerpt, latex_to_text, safe_url, strip_invisible
+from services.domain.urls import without_keys
 from services.domain.users import Actor
 from services.runtime import Runtime
 from services.storage.activity import Change, Hour
@@ -125,7 +127,8 @@ def _environment() -> Environment:
         long_day=words.long_day, number=words.count, exact=lambda n: f"{n:,}", plural=words.plural,
         legible=legible, excerpt=lambda text, limit: excerpt(clean(text or "", limit=limit * 4 + 100), limit),
         address=_address, eyes=_eyes, span=_span, evidence=words.evidence, size=_size, category_name=label,
-        urlpart=lambda text: quote(str(text), safe=""),
+        urlpart=lambda text: quote(str(text), safe=""), without_keys=without_keys,
+        paragraphs=_paragraphs, deed=_deed, moments=words.moments, answer=words.answer,
     )  # fmt: skip
     return env
 
@@ -206,10 +209,23 @@ def _span(length: timedelta | float | None) -> str:
     if seconds < 1:
         return f"{max(0, seconds) * 1000:.0f} ms"
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{round(seconds, 1):g} s"
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"
+
+
+def _paragraphs(text: str) -> list[tuple[bool, str]]:
+    """The lines of an error, those that are indented together: whether they are, and the lines."""
+    return [
+        (shaped, "\n".join(lines)) for shaped, lines in groupby(text.splitlines(), lambda line: line.startswith("  "))
+    ]
+
+
+def _deed(act: str) -> str:
+    """An act as a person says it: `edition.send` is `send edition`; what is no act of that form stays."""
+    noun, dot, verb = act.partition(".")
+    return f"{verb} {noun}".replace("_", " ") if dot else act
 
 
 def _size(number: float) -> str:

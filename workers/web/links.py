@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import structlog
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
@@ -31,12 +31,13 @@ from services.pipeline.views import CADENCE_WORDS
 from services.runtime import Runtime
 from services.storage import subscribers
 from services.storage.tables import Subscriber, Subscription
+from workers.web.auth import guarded
 from workers.web.kit import Web, WebKit
 from workers.web.security import from_own_page
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 LONGEST_PAUSE = timedelta(days=366)
 PAUSES = (("a week", 7), ("two weeks", 14), ("a month", 30))
@@ -293,7 +294,7 @@ def _preferences_page(
     return reader_page(
         web, request, "preferences.html", who, token, "preferences", status=status, wish=wish, saved=saved, error=error,
         cadences=CADENCE_NAMES, rankings=RANKING_NAMES, zones=zones(),
-        pause_token=make_token(secret, "pause", row, version),
+        saved_token=make_token(secret, "saved", row, version), pause_token=make_token(secret, "pause", row, version),
         unsubscribe_token=make_token(secret, "unsubscribe", row, version),
         data_token=make_token(secret, "data", row, version),
     )  # fmt: skip

@@ -35,6 +35,8 @@ from workers.web.health import SILENT
 STUCK = timedelta(minutes=10)
 """Due work that has waited for longer is worth a person's look."""
 RECENT = timedelta(days=7)
+FOLLOWED = timedelta(seconds=30)
+"""A process may begin so long before the last sign of the one it follows, which is silent for as long."""
 
 SHOWN_HOURS = 24
 CHANGES = 8
@@ -126,6 +128,7 @@ class Look:
         sent = {state: sum(counts[state] for _, counts in self.channels) for state in DELIVERY_STATES}
         due = sum(queue.due for queue in self.queues)
         alive = sum(living for _, living in self.workers)
+        works = any(living and beat.role in service.WORKING for beat, living in self.workers)
         dead, trying = sum(g.dead for g in self.failures), sum(g.trying for g in self.failures)
         most = max(
             [(used, quota.name) for quota, used in self.quotas] + [(limit.used, limit.name) for limit in self.limits]
@@ -134,7 +137,9 @@ class Look:
             "sources": f"{whole} of {len(polled)} complete" if polled else "none is polled",
             "deliveries": f"{sent['accepted']:,} of {sum(sent.values()):,} accepted" if self.channels else "none due",
             "queues": f"{due:,} due, {self.overdue:,} overdue" if due or self.overdue else "nothing waits",
-            "workers": f"{alive} of {len(self.workers)} alive" if self.workers else "none was heard of",
+            "workers": f"{alive} of {len(self.workers)} alive{'' if works else ', no worker among them'}"
+            if self.workers
+            else "none was heard of",
             "failures": f"{dead:,} given up, {trying:,} being tried" if dead or trying else "nothing fails",
             "limits": f"most used: {most[1]}, {most[0]:.0%}",
             "changes": _many(len(self.changes), "change", "changes") + " in a week",
@@ -147,7 +152,7 @@ class Look:
 def look(rt: Runtime, session: Session) -> Look:
     """Read it all, in one transaction."""
     now = rt.now()
-    sources = tuple(source_line(session, feed, now) for feed in feeds.list_all(session))
+    sources = source_lines(session, now)
     today = datetime.combine(now.astimezone(UTC).date(), time(), UTC)
     counted = deliveries.counts(session, since=today)
     channels = tuple(
@@ -157,9 +162,7 @@ def look(rt: Runtime, session: Session) -> Look:
     trouble = tuple(reports.list_deliveries(session, states=reports.TROUBLED, since=now - RECENT, limit=20))
     queues = tuple(reports.queues(session, now))
     failures = tuple(group for group in reports.failure_groups(session, since=now - RECENT) if group.open)
-    workers = tuple(
-        (beat, now - beat.seen_at <= SILENT) for beat in service.list_heartbeats(session, since=now - timedelta(days=1))
-    )
+    workers = _processes(service.list_heartbeats(session, since=now - timedelta(days=1)), now)
     overdue = reports.overdue(session, since=now - SILENT)
     slots = tuple(service.list_slots(session))
     limits = tuple(_limits(rt, session, now))
@@ -175,6 +178,21 @@ def look(rt: Runtime, session: Session) -> Look:
         changes=tuple(activity.changes(session, since=now - RECENT, limit=CHANGES)),
         totals=reports.totals(session), overdue=overdue,
     )  # fmt: skip
+
+
+def _processes(beats: Sequence[Heartbeat], now: datetime) -> tuple[tuple[Heartbeat, bool], ...]:
+    """The processes, and whether each is alive; without those that another of their role has followed on their host,
+    as after a restart."""
+    alive = [beat for beat in beats if now - beat.seen_at <= SILENT]
+    return tuple(
+        (beat, beat in alive)
+        for beat in beats
+        if now - beat.seen_at <= FOLLOWED
+        or not any(
+            (one.role, one.host) == (beat.role, beat.host) and one.started_at >= beat.seen_at - FOLLOWED
+            for one in alive
+        )
+    )
 
 
 def _limits(rt: Runtime, session: Session, now: datetime) -> list[Limit]:
@@ -212,6 +230,18 @@ def source_line(session: Session, feed: Feed, now: datetime) -> SourceLine:
     return SourceLine(feed, status, state, stale=stale, to_accept=left.batch if left else "")
 
 
+def source_lines(session: Session, now: datetime) -> tuple[SourceLine, ...]:
+    """All feeds as lines: those in trouble first, those that rest last, by name."""
+    lines = (source_line(session, feed, now) for feed in feeds.list_all(session))
+    return tuple(sorted(lines, key=lambda line: (_calm(line), line.feed.name)))
+
+
+def _calm(line: SourceLine) -> int:
+    if line.state in {"paused", "imported"}:
+        return 3
+    return 0 if line.state == "failed" or line.stale else 1 if line.state in {"partial", "late"} else 2
+
+
 def _next_feeds(sources: Sequence[SourceLine]) -> Sequence[Feed]:
     running = [line.feed for line in sources if not line.feed.paused]
     return sorted(running, key=lambda feed: feed.next_check_at)[:5]
@@ -237,7 +267,7 @@ def _needs(
         needs.append(Need(f"{_many(overdue, 'job is', 'jobs are')} overdue", "queues", grave=not alive))
     down = [line for line in sources if line.state == "failed" or line.stale]
     if down:
-        names = ", ".join(line.feed.name for line in down[:3]) + (" …" if len(down) > 3 else "")
+        names = ", ".join(line.feed.name for line in down[:3]) + (f" and {len(down) - 3} more" if down[3:] else "")
         needs.append(Need(f"{_many(len(down), 'source', 'sources')} cannot be read: {names}", "sources", grave=True))
     partial = [line for line in sources if line.state == "partial"]
     if partial:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from sqlmodel import Session
 from starlette.responses import RedirectResponse, Response
 
@@ -21,9 +20,11 @@ from services.domain.organizations import organizations_of
 from services.domain.papers import PaperFacts
 from services.domain.text import clean, safe_url
 from services.pipeline import views
+from services.pipeline.messages import status_from_json
 from services.storage import archive, editions, events, reports, repos, search, subscribers
 from services.storage.facets import facets
 from workers.web import charts
+from workers.web.auth import guarded
 from workers.web.cards import byline, card
 from workers.web.kit import Web, WebKit, paper_path, parse_day
 from workers.web.links import GONE, BadLink, check_version, signed
@@ -31,7 +32,7 @@ from workers.web.listing import ORDERS, RELEVANCE, Found, find
 from workers.web.security import client_of
 from workers.web.spans import SPANS, Span, beside, span_of
 
-router = APIRouter(include_in_schema=False)
+router = guarded(include_in_schema=False)
 
 PER_PAGE = 50
 STRIP_DAYS = 14
@@ -239,9 +240,10 @@ def _edition_page(request: Request, web: Web, number: int, version: int | None =
         card(papers[item.paper_id], number=n, now=rt.now(), why=item.why, late=item.late)
         for n, item in enumerate((i for i in items if i.paper_id in papers), 1)
     ]
-    local = edition.composed_at.astimezone(ZoneInfo(subscription.timezone))
+    wanted = partial(views.archive_path, subscription, edition.composed_at, edition.since_at)
     return web.page(
         request, "edition.html", private=True, edition=edition, name=subscription.name, query=subscription.query,
-        day=local.date(), timezone=subscription.timezone, cards=cards,
-        archive_day=edition.composed_at.astimezone(UTC).date(),
+        day=views.local_day(subscription.timezone, edition.composed_at), cards=cards,
+        sources=[status_from_json(status) for status in edition.sources],
+        all_path=wanted(query=""), matched_path=wanted(query=subscription.query),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -24,6 +25,7 @@ from services.domain.schedule import (
     next_check_at,
     next_edition_at,
     own_interval,
+    parse_timezone,
     period_length,
     period_of,
     periods,
@@ -53,6 +55,15 @@ DATED = ("daily", "weekdays", "weekly", "monthly")
 walls = st.builds(lambda hour, minute: f"{hour:02}:{minute:02}", st.integers(0, 23), st.sampled_from([0, 15, 30, 59]))
 moments = st.datetimes(datetime(2024, 1, 1), datetime(2032, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 zones = st.sampled_from(ZONES)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("Berlin", "did you mean Europe/Berlin"), ("new york", "did you mean America/New_York"), ("Mars", "a name like")],
+)
+def test_a_time_zone_that_is_none_is_refused_with_the_one_that_was_meant(name: str, advice: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(advice)):
+        parse_timezone(name)
 
 
 def utc(text: str) -> datetime:

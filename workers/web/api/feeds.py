@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import Field, StrictBool
+from pydantic import AfterValidator, Field, StrictBool
 
+from services.domain.urls import without_keys
 from services.pipeline import operate, views
 from services.pipeline.add_feed import Wanted, add_feed
 from services.storage import feeds
@@ -42,7 +43,7 @@ class FeedDetail(Answer):
     name: str
     title: str
     kind: str
-    url: str
+    url: Annotated[str, AfterValidator(without_keys)] = Field(description="Keys in its query are shown as ***")
     params: dict[str, str]
     origin: str
     paused: bool

@@ -12,6 +12,7 @@ from services.domain.text import clean
 from services.domain.users import Actor
 from services.pipeline import operate, personal
 from services.storage import subscribers, suppressions
+from services.storage.tables import Suppression
 from workers.web.api.papers import Day
 from workers.web.api.shape import Answer, Cursor, Done, Id, Limit, Order, Page, page_of, part
 from workers.web.auth import Doer
@@ -199,15 +200,24 @@ def wipe_person(web: WebKit, me: Doer, order: Person) -> WipedOut:
 
 
 @router.get("/suppressions", summary="Addresses nothing is sent to, newest first")
-def list_suppressions(web: WebKit, me: Doer) -> Page[SuppressionOut]:
-    """All on one page."""
+def list_suppressions(
+    web: WebKit,
+    me: Doer,
+    text: Annotated[str, Query(max_length=200, description="Part of reason or report; for operators, of address")] = "",
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[SuppressionOut]:
+    """Whoever may only look sees how addresses begin."""
     with web.rt.reading() as session:
-        rows = suppressions.list_all(session)
-    items = [
-        SuppressionOut(key=for_eyes(row.address_key, me), reason=row.reason, detail=for_eyes(row.detail, me), at=row.at)
-        for row in rows
-    ]
-    return Page(items=items, next=None)
+        rows = suppressions.page(
+            session, text=clean(text), in_addresses=me.may("operator"), before=cursor, limit=limit + 1
+        )
+
+    def item(row: Suppression) -> SuppressionOut:
+        said = for_eyes(row.detail, me)
+        return SuppressionOut(key=for_eyes(row.address_key, me), reason=row.reason, detail=said, at=row.at)
+
+    return Page[SuppressionOut](**page_of(rows, limit, item, lambda row: row.id))
 
 
 @router.post("/suppressions", status_code=201, summary="Send nothing to an address any more")
