@@ -122,7 +122,8 @@ def should_send(state: str, subscriber_state: str, now: datetime, expires_at: da
     """What to do with a delivery found in `state`.
 
     `done`      it is settled;
-    `hold`      it may have arrived already and `ambiguity` is `hold`: record `unknown`, a person decides;
+    `hold`      it may have arrived already, and `ambiguity` is `hold` or it is too late to send it again: record
+                `unknown`, a person decides;
     `suppress`  the subscriber is not `active`;
     `expire`    it is too late;
     `send`      none of these.
@@ -139,4 +140,6 @@ def should_send(state: str, subscriber_state: str, now: datetime, expires_at: da
         return "hold"
     if subscriber_state != "active":
         return "suppress"
-    return "expire" if now >= expires_at else "send"
+    if now < expires_at:
+        return "send"
+    return "hold" if state in ("sending", "unknown") else "expire"

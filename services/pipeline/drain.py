@@ -76,7 +76,7 @@ HANDLERS: Mapping[str, Handler] = {
         enrich_papers.look_up_papers, enrich_papers.lookup_failed, RetryPolicy(attempts=5, max_wait=HOUR)
     ),
     "read_votes": Handler(votes.read_votes, _nothing, RetryPolicy(attempts=5, max_wait=HOUR)),
-    "housekeeping": Handler(housekeeping.keep_house, _nothing, RetryPolicy(attempts=3, max_wait=HOUR)),
+    "housekeeping": Handler(housekeeping.keep_house, _nothing, RetryPolicy(attempts=5, max_wait=HOUR)),
 }
 """Every kind of job there is. The first wait is `BROADSHEET_RETRY_FIRST_S`."""
 

@@ -95,7 +95,7 @@ def run(
         while report.faults < faults:
             # Those met least come first, so that what was not reached in this round is in the next. And not all at
             # once: who finds too few jobs left to end at a step does all the others, and leaves none for later steps.
-            # The house is kept once in a phase, and tried three times only: two may fail.
+            # The house is kept once in a phase, and tried five times only.
             wanted = min(max(len(points) // A_ROUND, FEW), max(faults - report.faults, 1))
             order = sorted(points, key=lambda point: (report.by_point[point], chance.random()))
             house = [point for point in order if point.startswith("housekeeping")]
