@@ -20,6 +20,8 @@ WORTH_ASKING = 0.8
 """Pairs below this score are not shown to anybody."""
 
 _TITLE_AT_LEAST = 0.6
+_GIST_AT_LEAST = 0.5
+_NO_LETTER = re.compile(r"\W+")
 _TITLE_SHARE = 0.6
 _UNKNOWN_AUTHORS = 0.85
 """Where one side names no authors, equal titles alone are worth this much."""
@@ -102,9 +104,22 @@ def nearness(title: str, authors: Sequence[str], other_title: str, other_authors
     return Nearness(round(score, 3), f"{said}, {who}") if score >= WORTH_ASKING else None
 
 
-def worth_comparing(title: str, other_title: str) -> bool:
-    """Whether the authors matter: `nearness` is `None` for titles that are less alike, whoever wrote them."""
-    return alike(title, other_title) >= _TITLE_AT_LEAST
+Gist = frozenset[tuple[str, str, str]]
+
+
+def gist(title: str) -> Gist:
+    """What `may_be_near` looks at: the runs of three letters in a title, without its spelling laid aside."""
+    letters = _NO_LETTER.sub("", title.casefold())
+    return frozenset(zip(letters, letters[1:], letters[2:], strict=False))
+
+
+def may_be_near(one: Gist, other: Gist) -> bool:
+    """Whether two titles that meet by a key can be alike, by their gists.
+
+    Most such pairs share a beginning ("Large language models for ...") and nothing else; to see that in the letters
+    themselves takes thirty times as long.
+    """
+    return len(one & other) >= _GIST_AT_LEAST * min(len(one), len(other))
 
 
 def alike(title: str, other_title: str) -> float:
@@ -114,7 +129,10 @@ def alike(title: str, other_title: str) -> float:
     in another order, they are nearly equal.
     """
     mine, theirs = title_words(title), title_words(other_title)
-    if _series(mine) != _series(theirs) or _notices(title, mine) != _notices(other_title, theirs):
+    same_length = len(mine) == len(theirs)
+    if _series(mine, same_length) != _series(theirs, same_length):
+        return 0.0
+    if _notices(title, mine) != _notices(other_title, theirs):
         return 0.0
     found = max(_ratio(mine, theirs), _ratio("".join(mine), "".join(theirs)))
     if found < _REARRANGED and (_rearranged(mine, theirs) or _subtitle_dropped(title, other_title)):
@@ -123,25 +141,26 @@ def alike(title: str, other_title: str) -> float:
 
 
 _REARRANGED = 0.9
-_ORDINALS = frozenset({
-    "one", "two", "three", "four", "five", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth",
-    "ninth", "tenth",
-})  # fmt: skip
+_ORDINALS = {
+    "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "first": "1", "second": "2", "third": "3",
+    "fourth": "4", "fifth": "5", "sixth": "6", "seventh": "7", "eighth": "8", "ninth": "9", "tenth": "10",
+}  # fmt: skip
 _DIGITS = re.compile(r"\d+")
 _ROMAN = re.compile(r"[ivx]{1,5}")
 _MEMBER = frozenset({"part", "volume", "vol", "chapter", "section", "book", "act", "series", "phase", "stage"})
 _NOTICE = re.compile(
-    r"\s*\W?\s*(?:re\W|(?:corrigend|errat|addend)(?:um|a)\b|(?:author |publisher )?correction\b|retract(?:ion|ed)\b"
-    r"|withdrawn\b|(?:reply|response|rejoinder|comments?|commentary) (?:to|on)\b)",
+    r"\s*\W?\s*(?:re\s*[:\]]|(?:corrigend|errat|addend)(?:um|a)\b|(?:author |publisher )?correction\b"
+    r"|retract(?:ion|ed)\b|withdrawn\b|(?:reply|response|rejoinder|comments?|commentary) (?:to|on)\b)",
     re.I,
 )
 
 
-def _series(words: Sequence[str]) -> set[str]:
-    """What tells the members of a series apart: numbers, ordinals, Roman numbers at the end, letters after "part"."""
-    last = len(words) - 1
+def _series(words: Sequence[str], same_length: bool) -> set[str]:
+    """What tells the members of a series apart: numbers, ordinals, Roman numbers and letters after "part"; those at the
+    end only of titles of the same length, else a subtitle follows in the other (`Planning with R: tools`)."""
+    last = len(words) - 1 if same_length else None
     named = {
-        word
+        _ORDINALS.get(word, word)
         for n, word in enumerate(words)
         if word in _ORDINALS
         or ((n == last or words[n - 1] in _MEMBER) and n > 0 and (_ROMAN.fullmatch(word) or len(word) == 1))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from services.domain.errors import InvalidInput, NotFound
-from services.domain.nearness import nearness, worth_comparing
+from services.domain.nearness import gist, may_be_near, nearness
 from services.storage.sql import chunks, insert_ignore, upsert
 from services.storage.tables import Duplicate, Paper, Title
 
@@ -61,10 +61,12 @@ def flag(session: Session, titles: Sequence[Mapping[str, Any]], *, now: datetime
     if not pairs:
         return 0
     called = _read(session, pairs, col(Paper.title))
+    gists = {paper_id: gist(row.title) for paper_id, row in called.items()}
     close = sorted(
-        (one, other) for one, other in pairs
-        if one in called and other in called and worth_comparing(called[one].title, called[other].title)
-    )  # fmt: skip
+        (one, other)
+        for one, other in pairs
+        if one in gists and other in gists and may_be_near(gists[one], gists[other])
+    )
     wrote = _read(session, close, col(Paper.authors))
     rows = []
     for one, other in close:

@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from services.domain.nearness import near_keys, nearness
+from services.domain.nearness import gist, may_be_near, near_keys, nearness
 
 WHO = ["Ada Quill", "Bram Osei", "Chen Li"]
 
 
 def meet(one: str, other: str) -> bool:
     return bool(set(near_keys(one)) & set(near_keys(other)) - {""})
+
+
+def test_titles_that_only_begin_alike_are_not_compared_letter_by_letter() -> None:
+    one = "Large Language Models for the Inference of Tidal Currents"
+    other = "Large Language Models in Harbour Planning: A Survey of Practice"
+    assert not may_be_near(gist(one), gist(other))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,7 @@ def meet(one: str, other: str) -> bool:
 )
 def test_an_edited_title_meets_the_old_one_and_is_worth_asking_about(one: str, other: str) -> None:
     assert meet(one, other)
+    assert may_be_near(gist(one), gist(other))
     near = nearness(one, WHO, other, ["A. Quill", "Osei, Bram", "C. Li"])
     assert near is not None
     assert 0.8 <= near.score <= 1
@@ -58,6 +65,20 @@ def test_an_edited_title_meets_the_old_one_and_is_worth_asking_about(one: str, o
 )
 def test_a_series_or_a_common_phrase_is_nothing(one: str, other: str) -> None:
     assert nearness(one, WHO, other, WHO) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Re-Thinking Attention", "Rethinking Attention"),
+        ("Planning with R", "Planning with R: tools"),
+        ("Sparse tidal inference in vitamin D", "Sparse tidal inference in vitamin D in children"),
+        ("Two is Better than One", "2 is better than 1"),
+        ("Tidal inference, first part", "Tidal inference, 1st part"),
+    ],
+)
+def test_a_hyphen_a_subtitle_or_a_number_in_words_makes_no_other_paper(one: str, other: str) -> None:
+    assert nearness(one, WHO, other, WHO) is not None
 
 
 def test_equal_titles_of_other_people_are_two_papers() -> None:
