@@ -497,7 +497,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _kept_secret(path: Path) -> str:
-    """Read the secret in `path`, or make it; two processes starting at once agree on one."""
+    """Read the secret in `path`, or make it; two processes starting at once agree on one. `ValueError`: no key."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = secrets.token_urlsafe(48)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -510,4 +510,7 @@ def _kept_secret(path: Path) -> str:
             pass
         finally:
             temporary.unlink()
-    return path.read_text(encoding="ascii").strip()
+    kept = path.read_bytes().decode("ascii", errors="replace").strip()
+    if not kept or not kept.isascii():
+        raise ValueError(f"{path} holds no key: bring it back from a backup, or set BROADSHEET_SECRET_KEY")
+    return kept

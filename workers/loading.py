@@ -21,12 +21,12 @@ def loading() -> Iterator[None]:
     all that is there alone afterwards.
     """
     hidden = [name for name in EXTRAS if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import of it fails
     gc.disable()
     try:
+        sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import of it fails
         yield
     finally:
-        for name in hidden:
-            del sys.modules[name]
-        gc.freeze()
         gc.enable()
+        for name in hidden:
+            sys.modules.pop(name, None)
+        gc.freeze()

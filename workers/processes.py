@@ -21,7 +21,6 @@ from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
 from config.settings import Settings
-from services.domain.errors import InvalidInput
 from services.domain.jobs import Hint
 from services.runtime import Runtime, no_hints
 from workers import app as celery_app
@@ -34,21 +33,15 @@ log = structlog.get_logger(__name__)
 UNHEARD_S = 2.0
 """How long a child that ends waits until its last results have been read."""
 
-NO_BROKER = (
-    "a separate {what} needs BROADSHEET_BROKER_URL, an address that all processes reach, such as "
-    "redis://127.0.0.1:6379/0. Without a broker, `broadsheet up` runs everything in one process."
-)
 
-
-def needs_broker(settings: Settings, what: str) -> None:
-    """Raise `InvalidInput` when there is no broker that separate processes could share."""
-    if not settings.broker_url or settings.broker_url.startswith("memory:"):
-        raise InvalidInput(NO_BROKER.format(what=what))
+def has_broker(settings: Settings) -> bool:
+    """Whether there is a broker that separate processes can share."""
+    return bool(settings.broker_url) and not settings.broker_url.startswith("memory:")
 
 
 def publisher_for(settings: Settings) -> Callable[[Sequence[Hint]], None]:
     """Hints over the broker; without one, work is found by those who look for it."""
-    if not settings.broker_url or settings.broker_url.startswith("memory:"):
+    if not has_broker(settings):
         return no_hints
     return celery_app.make_publisher(celery_app.make_app(settings))
 
@@ -57,7 +50,7 @@ def publisher_for(settings: Settings) -> Callable[[Sequence[Hint]], None]:
 
 
 def run_beat(rt: Runtime) -> None:
-    """Add what has become due, until SIGINT or SIGTERM. `needs_broker` has been asked before."""
+    """Add what has become due, until SIGINT or SIGTERM. `has_broker` has been asked before."""
     from services.pipeline import schedule
 
     rt.worker = monitor.process_name("beat")
@@ -83,7 +76,7 @@ def run_beat(rt: Runtime) -> None:
 def run_worker(rt: Runtime, *, stages: Sequence[str], pool: str) -> int:
     """Work on the stages' queues until told to stop; returns the exit code.
 
-    SIGTERM and the first SIGINT finish what runs and take no more. `pool` is `prefork` or `threads`. `needs_broker`
+    SIGTERM and the first SIGINT finish what runs and take no more. `pool` is `prefork` or `threads`. `has_broker`
     has been asked before.
     """
     app = celery_app.make_app(rt.settings)

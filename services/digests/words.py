@@ -128,7 +128,13 @@ def identifier(key: str, version: int | None) -> str:
 
 def answer(code: str | None, detail: str | None) -> str:
     """What a channel answered, its code once."""
-    return " ".join(part for part in (code if code and code not in (detail or "") else "", detail) if part)
+    told = code and re.search(rf"(?<![\w.]){re.escape(code)}(?![\w]|\.\d)", detail or "")
+    return " ".join(part for part in ("" if told else code, detail) if part)
+
+
+def run_state(state: str) -> str:
+    """The state of a run, or the outcome of a try, as it is told to people."""
+    return "given up" if state == "dead" else state
 
 
 def moments(text: str) -> str:

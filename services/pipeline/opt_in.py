@@ -27,18 +27,23 @@ from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
 from services.storage import jobs, service, subscribers
 from services.storage.sealed import seals_of
-from services.storage.tables import Gate
+from services.storage.tables import Gate, Subscription
 
 log = structlog.get_logger(__name__)
 
 PENDING = "pending"
 """A subscription that waits for its reader's confirmation; the schedule looks at `active` ones only."""
 WAITING = " · to be confirmed"
-"""What the name of such a subscription ends with: the one it may become has its own."""
+"""What the name of such a subscription ends with: the one it may become has its own (`name_of`)."""
 MAIL_PAUSE = timedelta(hours=24)
 """At most one confirmation in this time to one address, and `MAILS_EVER` in all."""
 MAILS_EVER = 3
 LEASE_FOR_A_MAIL = timedelta(seconds=60)
+
+
+def name_of(subscription: Subscription) -> str:
+    """The name of a subscription, or of the one it may become."""
+    return subscription.name.removesuffix(WAITING)
 
 
 def opt_in_job(rt: Runtime, address: str, wish: Mapping[str, Any]) -> NewJob:

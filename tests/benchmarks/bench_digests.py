@@ -153,7 +153,7 @@ def _through_the_ledger(port: int, message: Message, options: Options) -> Result
     return Result(
         name="send: with the ledger", ratio=ratio, target=0.8, spread=spread,
         reference="MIME and smtplib on one connection",
-        note=f"{rate(number, ours)} mails/s beside {rate(number, bare)}; rendering and a commit a mail included",
+        note=f"{rate(number, ours)} mails/s beside {rate(number, bare)}; rendering and two commits a mail included",
     )  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def _view(rt: Runtime, subscription_id: int) -> EditionView:
         chosen = choose(rt, session, subscription)
         return edition_view(
             rt, subscription, who, picks=chosen.picks, matched=chosen.matched, considered=chosen.considered,
-            sources=source_statuses(session, subscription.feeds, since=rt.now()), composed_at=rt.now(),
+            sources=source_statuses(session, subscription.feeds, since=rt.now(), now=rt.now()), composed_at=rt.now(),
             edition_id=None,
         )  # fmt: skip
 

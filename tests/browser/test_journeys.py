@@ -30,9 +30,10 @@ def _mails(place: Place, to: str) -> list[EmailMessage]:
     return [message for message in messages if to in str(message["to"])]
 
 
-def _mail(place: Place, to: str) -> str:
-    """The plain text of the newest mail to somebody; a page may have been answered before its mail left."""
-    wait_until(lambda: bool(_mails(place, to)), within_s=20, what=f"a mail to {to}")
+def _mail(place: Place, to: str, *, had: int = 0) -> str:
+    """The plain text of the newest mail to somebody who had so many before; a page may be answered before its mail
+    leaves."""
+    wait_until(lambda: len(_mails(place, to)) > had, within_s=20, what=f"mail {had + 1} to {to}")
     newest = _mails(place, to)[-1]
     body = newest.get_body(("plain",))
     assert body is not None
@@ -93,8 +94,9 @@ def test_a_reader_subscribes_confirms_gets_a_digest_wants_less_of_a_paper_pauses
 
     with rt.reading() as session:
         (wish,) = [wish for wish, person in subscribers.list_subscriptions(session) if person.address == address]
+    had = len(_mails(place, address))
     send_edition(rt, wish.id or 0)
-    digest = _mail(place, address)
+    digest = _mail(place, address, had=had)
     page.goto(_link(place, digest, "less"))
     said_before = len(all_rows(rt, Feedback))
     _press(page)

@@ -125,6 +125,11 @@ def test_an_address_is_shown_without_its_key_and_goes_out_with_it(broadsheet: Br
     assert listed["url"] == shown
     assert address.replace("&", "&amp;") in broadsheet("feeds", "export-opml", code=0).out
     assert "without its key" in broadsheet("feeds", "add", shown, "--no-check", code=1).err
+    (tmp_path / "shown.opml").write_text(
+        f'<opml version="1.0"><body><outline text="Shown" xmlUrl="{shown.replace("&", "&amp;")}"/></body></opml>'
+    )
+    (refused,) = broadsheet.json("feeds", "import-opml", tmp_path / "shown.opml", code=1)
+    assert (refused["state"], "without its key" in refused["error"]) == ("refused", True)
     assert "hush" not in str(broadsheet.json("audit"))
 
 
@@ -269,10 +274,13 @@ def test_run_once_ends_with_1_when_something_was_given_up(
     said = online("runs", "list", "--failed", code=0).out
     assert "404" in said
     assert "Came right" in said
+    told = said + online("runs", "show", failed[0]["id"], code=0).out
+    assert (told.count("given up"), "dead" in told) == (3, False)
     counted = {"cause": failed[0]["signature"], "step": "dry_run", "given_up": [failed[0]["id"]], "retried": []}
     assert online.json("runs", "redrive", failed[0]["signature"]) == counted
     assert online.json("runs", "redrive", str(failed[0]["id"])) == counted
-    assert "runs list" in online("runs", "redrive", "unheard of", code=1).err
+    for unheard_of in ("unheard of", "404", "9" * 20):
+        assert "runs list" in online("runs", "redrive", unheard_of, code=1).err
     assert online("runs", "redrive", failed[0]["signature"], "--one", "--force", code=2).err
     shown = online.json("runs", "show", failed[0]["id"])
     assert [t["outcome"] for t in shown["tries"]] == ["dead"]

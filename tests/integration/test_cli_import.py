@@ -186,7 +186,9 @@ def test_what_a_paper_only_used_is_told_from_its_own(broadsheet: Broadsheet, tmp
     (paper,) = broadsheet.json("papers", "list")
     assert {link["slug"]: link["standing"] for link in paper["links"]} == {"us/ours": "official", "them/x": "unrelated"}
     assert [repo["slug"] for repo in paper["repos"]] == ["us/ours"]
-    assert "Used   https://github.com/them/x   named in passing" in broadsheet("papers", "show", paper["key"]).out
+    said = broadsheet("papers", "show", paper["key"]).out
+    assert "Used   https://github.com/them/x   named in passing" in said
+    assert "official, link from the authors’ abstract" in said
 
 
 def test_papers_are_printed_where_the_terminal_knows_no_unicode(broadsheet: Broadsheet, tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from services.runtime import Runtime
 from tests.integration.command import Broadsheet
 from tests.servers import RedisServer, free_port, wait_until
+from workers.commands import service
 from workers.demo.replay import Replay
 from workers.monitor import heart_of
 
@@ -104,9 +106,34 @@ def test_up_says_when_its_port_is_taken(online: Broadsheet, today_replay: Replay
 
 @pytest.mark.parametrize("command", ["worker", "beat"])
 def test_separate_processes_need_a_broker_and_say_so(broadsheet: Broadsheet, command: str) -> None:
-    said = broadsheet(command, code=1)
+    said = broadsheet(command, code=2)  # a setting: systemd starts it no more
     assert f"a separate {command} needs BROADSHEET_BROKER_URL" in said.err
     assert "broadsheet up" in said.err
+
+
+def test_the_pages_are_loaded_before_there_is_a_heartbeat(
+    broadsheet: Broadsheet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    @contextmanager
+    def pages(rt: Runtime) -> Iterator[None]:
+        order.append("loaded")
+        yield
+
+    class Beat:
+        def start(self) -> Beat:
+            order.append("beats")
+            return self
+
+        def stop(self) -> None:
+            order.append("stopped")
+
+    monkeypatch.setattr(service, "_web", pages)
+    monkeypatch.setattr("workers.monitor.heartbeat", lambda rt, role, slots: Beat())
+    monkeypatch.setattr("workers.embedded.wait_for_signal", lambda: lambda: order.append("served"))
+    broadsheet("web", code=0)
+    assert order == ["loaded", "beats", "served", "stopped"]
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

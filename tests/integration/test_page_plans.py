@@ -61,16 +61,19 @@ def large_remote(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFact
         site.rt.close()
 
 
-def asked_by(site: Site, path: str, known: set[str]) -> dict[str, Any]:
-    """The statements by which a page reads, and what was bound to them; not those that are allowed, or known by now."""
+def asked_by(site: Site, path: str, known: set[str], *, by_values: bool = False) -> dict[str, tuple[str, Any]]:
+    """The statements by which a page reads, and what was bound to them; not those that are allowed, or known by now.
+
+    With `by_values` one with other values is another one: PostgreSQL plans it anew.
+    """
     with asked_of(site.rt) as asked:
         answer = site.get(path)
     assert answer.status_code < 500, f"{path}: {answer.status_code}"
     fresh = {
-        statement: parameters
+        key: (statement, parameters)
         for statement, parameters in asked
         if statement.lstrip().startswith(("SELECT", "WITH"))
-        and statement not in known
+        and (key := f"{statement} {parameters!r}" if by_values else statement) not in known
         and not any(re.match(allowed, " ".join(statement.split())) for allowed in ALLOWED)
     }
     known |= fresh.keys()
@@ -81,7 +84,7 @@ def scans(site: Site, path: str, known: set[str]) -> set[str]:
     """The large tables that a page reads from end to end, each with the statement that does."""
     found = set()
     with site.rt.reading() as session:
-        for statement, parameters in asked_by(site, path, known).items():
+        for statement, parameters in asked_by(site, path, known).values():
             rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             words = " ".join(statement.split())
             named = dict(re.findall(r"\b(\w+) AS (\w+)", words))
@@ -98,7 +101,7 @@ def scans_remote(site: Site, path: str, known: set[str]) -> set[str]:
     found = set()
     with site.rt.reading() as session:
         session.execute(text("SET LOCAL enable_seqscan = off"))
-        for statement, parameters in asked_by(site, path, known).items():
+        for statement, parameters in asked_by(site, path, known, by_values=True).values():
             explained = session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
             (plan,) = explained.scalar_one()
             words = " ".join(statement.split())

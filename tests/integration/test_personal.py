@@ -181,7 +181,10 @@ def test_operators_do_it_on_their_pages_and_by_the_api(rt: Runtime) -> None:
     assert site.ask("POST", "/subscribers/wipe", operator, json={"to": ADA}).status_code == 403
     assert site.ask("POST", "/subscribers/wipe", site.token("admin"), json={"to": ADA, "x": 1}).status_code == 422
     assert site.ask("POST", "/subscribers/export", operator, json={"to": "bo@example.org"}).status_code == 404
-    told = site.post("/admin/subscribers/wipe", {"to": ADA}, csrf_from=page)
+    unsure = site.post("/admin/subscribers/wipe", {"to": ADA}, csrf_from=page)
+    assert (unsure.status_code, "Tick the box first" in unsure.text) == (400, True)
+    assert all_rows(rt, Subscriber)[0].address == ADA
+    told = site.post("/admin/subscribers/wipe", {"to": ADA, "sure": "yes"}, csrf_from=page)
     assert told.status_code == 303
     assert "ada" not in told.headers["location"]
     assert all_rows(rt, Subscriber)[0].address == ""

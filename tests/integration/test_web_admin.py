@@ -466,6 +466,12 @@ def test_a_cause_is_tried_again_one_first_and_the_rest_when_that_came_right(desk
     assert desk.post(act, {"signature": "unheard of"}, csrf_from=page).status_code == 404
 
 
+def test_a_cause_whose_first_run_simply_came_right_has_a_page(desk: Site) -> None:
+    (done, *_) = all_rows(desk.rt, Job, state="done")
+    page = desk.get(f"/admin/failures?signature=unheard-of&proof={done.id}")
+    assert (page.status_code, "Nothing is given up" in page.text) == (200, True)
+
+
 def test_resending_reaches_only_those_who_did_not_get_it(desk: Site) -> None:
     before = len(all_rows(desk.rt, Job, kind="send_deliveries"))
     desk.post("/admin/editions/1/resend", csrf_from="/admin")

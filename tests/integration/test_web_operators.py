@@ -96,6 +96,25 @@ def test_runs_are_found_by_what_they_are_about(rt: Runtime, query: str, kinds: s
         assert len(found) == 4  # the lost one with its own parse, and neither of another feed's
 
 
+@pytest.mark.parametrize("path", ["subscriptions", "suppressions"])
+def test_what_no_database_takes_finds_nothing(rt: Runtime, path: str) -> None:
+    fill(rt)
+    operate.suppress(rt, BOSS, "eve@example.org", detail="asked")
+    site = at_this_machine(rt)
+    found = site.get(f"/admin/{path}?text=%00example%00.org%20")
+    assert (found.status_code, "@example.org" in found.text) == (200, True)
+    assert 'value="example.org"' in found.text
+    assert site.get("/admin/failures?signature=%00").status_code == 404
+    assert site.post("/admin/failures/redrive", {"signature": "\0"}, csrf_from="/admin").status_code == 404
+
+
+def test_a_subscription_is_removed_by_two_clicks(here: Site) -> None:
+    page = here.get("/admin/subscriptions").text
+    (folded,) = re.findall(r"<details><summary[^>]*>Remove</summary>(.*?)</details>", page, re.DOTALL)
+    assert 'action="/admin/subscriptions/1/remove"' in folded
+    assert page.count('/remove"') == 1
+
+
 def test_a_run_tells_the_answer_it_got_and_how_long_it_waited(here: Site) -> None:
     _past(here.rt)
     run = all_rows(here.rt, Job, kind="parse_document", key="fetch 1 try 1")[0]
@@ -107,6 +126,14 @@ def test_a_run_tells_the_answer_it_got_and_how_long_it_waited(here: Site) -> Non
 
 
 # -- what a viewer sees ----------------------------------------------------------------------------------------
+
+
+def test_people_read_of_runs_given_up_and_programs_of_dead_ones(here: Site) -> None:
+    for path in ("/admin", "/admin/runs?state=dead", f"/admin/runs/{all_rows(here.rt, Job, state='dead')[0].id}"):
+        words = Elements(here.get(path).text).text
+        assert "given up" in words.lower(), path
+        assert "dead" not in words.lower().replace("deadline", ""), path
+    assert here.get("/api/v1/runs?state=dead").json()["items"][0]["state"] == "dead"
 
 
 def test_a_viewer_sees_no_address_on_any_page_and_by_no_program(here: Site) -> None:
@@ -246,10 +273,41 @@ def test_a_process_that_another_has_followed_on_its_host_is_not_called_silent(he
     with rt.writing() as session:
         session.execute(update(Heartbeat).values(seen_at=now - timedelta(minutes=5)))
         one = {"version": "0.1.0", "busy": 0, "slots": 4, "started_at": now, "seen_at": now, "memory_mb": 60.0}
-        for host in ("lab", "elsewhere"):
+        for host, expected in (("elsewhere", [(7, False)]), ("lab", [(9, True)])):
             service.beat(session, {**one, "role": "embedded", "name": f"{host}:9:embedded", "host": host, "pid": 9})
             shown = [(beat.pid, alive) for beat, alive in look(rt, session).workers if beat.host == "lab"]
-            assert shown == [(9, True)]
+            assert shown == expected
+
+
+def _workers_seen(rt: Runtime, *spans: tuple[int, int]) -> list[tuple[int, bool]]:
+    """What is shown of processes of one role and host, each given by the seconds since its start and last sign."""
+    now = rt.now()
+    with rt.writing() as session:
+        for pid, (started, seen) in enumerate(spans, 1):
+            service.beat(
+                session,
+                {"role": "worker", "name": f"lab:{pid}:worker", "host": "lab", "pid": pid, "version": "0.1.0",
+                 "busy": 0, "slots": 4, "started_at": now - timedelta(seconds=started),
+                 "seen_at": now - timedelta(seconds=seen), "memory_mb": 60.0},
+            )  # fmt: skip
+        return sorted((beat.pid, alive) for beat, alive in look(rt, session).workers if beat.role == "worker")
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([(80, 60)], [(1, True)]),  # it stopped soon after its start: it has not followed itself
+        ([(80, 60), (80, 0)], [(1, True), (2, True)]),  # nor has one that began with it
+        ([(80, 60), (55, 0)], [(2, True)]),
+        ([(900, 400), (900, 300), (200, 0)], [(1, False), (3, True)]),  # one restart stands for one that is gone
+        ([(900, 400), (900, 300), (200, 0), (190, 0)], [(3, True), (4, True)]),
+        ([(900, 300), (320, 0)], [(2, True)]),  # begun before the other had ended
+    ],
+)
+def test_each_process_stands_for_one_that_is_gone(
+    rt: Runtime, spans: list[tuple[int, int]], expected: list[tuple[int, bool]]
+) -> None:
+    assert _workers_seen(rt, *spans) == expected
 
 
 def test_feeds_in_trouble_come_first(here: Site) -> None:

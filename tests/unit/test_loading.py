@@ -30,3 +30,11 @@ def test_a_failure_to_load_hides_nothing_for_good(monkeypatch: pytest.MonkeyPatc
         raise ValueError("broken")
     assert gc.isenabled()
     assert "colorsys" not in sys.modules
+
+
+def test_the_collector_is_on_again_whoever_took_the_mark_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "EXTRAS", ("colorsys",))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with loading.loading():
+        del sys.modules["colorsys"]
+    assert gc.isenabled()

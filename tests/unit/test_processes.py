@@ -51,7 +51,7 @@ def test_a_child_whose_last_result_nobody_reads_ends_all_the_same(monkeypatch: p
     slept: list[float] = []
     limit = "GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT"
     monkeypatch.setattr(billiard_pool, limit, getattr(billiard_pool, limit))  # put back in the end
-    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr(billiard_pool, "time", SimpleNamespace(sleep=slept.append, time=time.time))
     end_unheard()
     child = SimpleNamespace(on_ready_counter=SimpleNamespace(value=2))  # it has done three tasks
     worker: Any = billiard_pool.Worker

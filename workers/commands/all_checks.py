@@ -45,11 +45,13 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
     yield from check_environment()
     yield check_home(settings)
     yield check_disk(settings)
-    yield check_key(settings)
+    key = check_key(settings)
+    yield key
     try:
         rt = Runtime.from_settings(settings)
-    except (BroadsheetError, OSError, ImportError) as error:
-        yield failure("settings", redact(str(error)), "mend the setting named")
+    except (BroadsheetError, OSError, ImportError, ValueError) as error:
+        if key.state != "fail":  # which stands in the way here, too
+            yield failure("settings", redact(str(error)), "mend the setting named")
         return
     try:
         reached = True

@@ -21,6 +21,7 @@ from services.domain.errors import BroadsheetError
 from services.domain.feeds import FeedInfo
 from services.runtime import Runtime, disk_under
 from services.upstreams import kinds
+from workers.commands.faults import is_damage
 from workers.commands.output import counted, when
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def check_key(settings: Settings) -> Check:
                 f"set, but only {len(key)} characters long",
                 "use 32 or more: python -c 'import secrets; print(secrets.token_urlsafe(48))'",
             )
-        if path.exists() and path.read_text(encoding="utf-8").strip() not in (key, *settings.old_keys):
+        if _kept(path) not in ("", key, *settings.old_keys):
             return warning(
                 "secret key",
                 f"set in BROADSHEET_SECRET_KEY; {path} holds another, and links signed with that one do not open",
@@ -127,9 +128,21 @@ def check_key(settings: Settings) -> Check:
             f"{path} cannot be used: {error.strerror or error}",
             "give us the right to read it, or set BROADSHEET_SECRET_KEY",
         )
+    except ValueError:
+        return failure(
+            "secret key", f"{path} holds no key", "bring it back from a backup, or set BROADSHEET_SECRET_KEY"
+        )
     if mode & 0o077:
         return warning("secret key", f"{path} can be read by others on this machine", f"chmod 600 {path}")
     return ok("secret key", f"kept in {path}")
+
+
+def _kept(path: Path) -> str:
+    """The key in a file, as far as it can be read."""
+    try:
+        return path.read_bytes().decode(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def has_database(rt: Runtime) -> bool:
@@ -171,8 +184,13 @@ def check_database(rt: Runtime) -> Iterator[Check]:
                     )
     except SQLAlchemyError as error:
         said = redact(" ".join(str(getattr(error, "orig", None) or error).split()))
-        advice = "bring back a copy: broadsheet restore FILE" if sqlite else "see that the server runs"
-        yield failure("database", f"{where}: {said}", f"check BROADSHEET_DATABASE_URL; {advice}")
+        if sqlite and is_damage(said):
+            advice = "bring back a copy: broadsheet restore FILE"
+        elif sqlite:
+            advice = f"see that {path} can be read and written, that its disk has room, and which process holds it"
+        else:
+            advice = "check BROADSHEET_DATABASE_URL; see that the server runs"
+        yield failure("database", f"{where}: {said}", advice)
         return
     newest = schema.head()
     if held != newest:

@@ -85,6 +85,11 @@ def _begin(path: str, callback: Callable[..., Any], **given: Any) -> Any:
     return callback(**given)
 
 
+def is_damage(said: str) -> bool:
+    """Whether SQLite's words mean that the file itself is damaged: nothing else calls for a copy."""
+    return "not a database" in said or "malformed" in said
+
+
 def database_trouble(error: BaseException) -> str | None:
     """What a driver's error means to a person; `None` for anything else."""
     kind = type(error)
@@ -97,7 +102,7 @@ def database_trouble(error: BaseException) -> str | None:
     said = redact(" ".join(str(getattr(error, "orig", None) or error).split()))
     if "locked" in said:
         return f"the database is busy ({said}); another process holds it for long. Try again."
-    if "not a database" in said or "malformed" in said:
+    if is_damage(said):
         return f"the database is damaged ({said}); bring back a copy with `broadsheet restore FILE`"
     if "full" in said:
         return f"the disk is full ({said}); nothing was written"

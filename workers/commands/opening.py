@@ -155,6 +155,8 @@ def check_settings(settings: Settings) -> None:
         raise SettingsFault(
             f"BROADSHEET_HOME: {settings.home} cannot be written ({error.strerror or error}); name another folder"
         ) from None
+    except ValueError as error:
+        raise SettingsFault(str(error)) from None
     try:
         make_engine(settings.database).dispose()
     except BroadsheetError as error:

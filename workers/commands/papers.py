@@ -167,6 +167,7 @@ def _code(paper: PaperFacts) -> str:
 @app.command("show", epilog=epilog("broadsheet papers show 2601.01234"))
 def show_paper(key: Key, as_json: Json = False) -> None:
     """Show all we hold to be true of one paper."""
+    from services.digests.words import evidence
     from services.domain.export import paper_json
     from services.domain.links import standing
     from services.storage import archive
@@ -195,18 +196,19 @@ def show_paper(key: Key, as_json: Json = False) -> None:
     for repo in paper.repos:
         said = [f"★ {repo.stars:,}" if repo.stars is not None else repo.state, repo.license, repo.language,
                 repo.release, "archived" if repo.archived else None,
-                f"{standing(repo.evidence)}, seen in {repo.evidence}"]  # fmt: skip
+                f"{standing(repo.evidence)}, {evidence(repo.evidence) or repo.evidence}"]  # fmt: skip
         say(f"Code   {repo.slug}   {' · '.join(part for part in said if part)}")
     for one in paper.artifacts:
         said = [f"♥ {one.stars:,}" if one.stars is not None else one.state,
                 f"{one.downloads:,} downloads in 30 days" if one.downloads else None, one.license,
-                "gated" if one.gated else None, f"{standing(one.evidence)}, seen in {one.evidence}"]  # fmt: skip
+                "gated" if one.gated else None,
+                f"{standing(one.evidence)}, {evidence(one.evidence) or one.evidence}"]  # fmt: skip
         say(f"{one.kind.capitalize()}   {one.slug}   {' · '.join(part for part in said if part)}")
     for link in paper.links:
         if link.kind == "code" and standing(link.evidence) == "unrelated":
             say(f"Used   {link.url}   named in passing")
         elif link.kind != "code" and link.slug not in {one.slug for one in paper.artifacts}:
-            say(f"{link.kind.capitalize()}   {link.url}   seen in {link.evidence}")
+            say(f"{link.kind.capitalize()}   {link.url}   {evidence(link.evidence) or link.evidence}")
     if paper.abstract:
         say()
         say(paper.abstract)

@@ -49,7 +49,7 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """Show the newest runs (30; with --json all)."""
-    from services.digests.words import moments
+    from services.digests.words import moments, run_state
     from services.domain.jobs import STAGE_OF
     from services.pipeline.operate import A_MONTH
     from services.storage import reports, runs
@@ -88,7 +88,7 @@ def list_runs(
                 j.id,
                 j.kind,
                 moments(j.key),
-                j.state,
+                run_state(j.state),
                 j.attempts,
                 coming(j.due_at, now) if j.state == "ready" else ago(j.due_at, now),
                 _short(j.last_error),
@@ -163,6 +163,7 @@ def show_run(
     run: Annotated[int, typer.Argument(metavar="ID", help="A run, as `runs list` shows it.")], as_json: Json = False
 ) -> None:
     """Show one run: its tries, its errors, what led to it and what followed."""
+    from services.digests.words import run_state
     from services.storage import jobs, runs
 
     with opened() as rt, rt.reading() as session:
@@ -181,9 +182,10 @@ def show_run(
         return
     pairs(
         [
-            ("Run", job.id), ("Kind", job.kind), ("What", job.key), ("Stage", job.stage), ("State", job.state),
-            ("Due", when(job.due_at)), ("Finished", job.finished_at and when(job.finished_at)),
-            ("Caused by run", job.cause_id), ("Followed by runs", ", ".join(str(j.id) for j in following)),
+            ("Run", job.id), ("Kind", job.kind), ("What", job.key), ("Stage", job.stage),
+            ("State", run_state(job.state)), ("Due", when(job.due_at)),
+            ("Finished", job.finished_at and when(job.finished_at)), ("Caused by run", job.cause_id),
+            ("Followed by runs", ", ".join(str(j.id) for j in following)),
         ]
     )  # fmt: skip
     if tries:
@@ -195,7 +197,7 @@ def show_run(
                 Column("Worker", from_width=110),
                 Column("Error", fold=True),
             ],
-            [(a.number, when(a.started_at), a.outcome, a.worker, _short(a.error)) for a in tries],
+            [(a.number, when(a.started_at), run_state(a.outcome), a.worker, _short(a.error)) for a in tries],
         )
         trace = next((a.traceback for a in reversed(tries) if a.traceback), None)
         if trace:
@@ -304,15 +306,17 @@ def redrive_runs(
     from services.pipeline import redrive
     from services.storage import jobs
 
+    number = int(cause) if cause.isdecimal() and len(cause) < 16 else None
     if one and rest:
         raise typer.BadParameter("give one of them", param_hint="--one, --rest")
     if (force or proof is not None) and not rest:
         raise typer.BadParameter("goes with --rest", param_hint="--proof, --force")
     step = "one" if one else "rest" if rest else "dry_run"
     with opened() as rt:
-        if cause.isdecimal():
+        if number is not None:
             with rt.reading() as session:
-                cause = jobs.get(session, int(cause)).signature or cause
+                run = jobs.find(session, number)
+                cause = (run.signature if run else None) or cause
         done = redrive.redrive(rt, me(), cause, step, proof=proof, force=force)
     if as_json:
         emit_json({"cause": cause, "step": step, "given_up": done.dead, "retried": done.retried})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.commands.opening import load_settings, opened
+from workers.commands.opening import SettingsFault, load_settings, opened
 from workers.commands.options import Json, epilog, stopping
 from workers.commands.output import counted, emit_json, say, warn, when
 from workers.loading import loading
@@ -88,12 +88,12 @@ def web(host: Host = None, port: Port = None) -> None:
         rt.worker = monitor.process_name("web")
         rt.publish = publisher_for(settings)
         login = _login(rt)
-        beat_ = monitor.heartbeat(rt, "web", slots=0).start()
         wait = wait_for_signal()
         with _web(rt):
+            beat_ = monitor.heartbeat(rt, "web", slots=0).start()
             _greet(rt, login)
             wait()
-        beat_.stop()
+            beat_.stop()
     say("Stopped.")
 
 
@@ -266,6 +266,16 @@ def _show_round(done: dict[str, int], outcome: Outcome) -> None:
 # -- separate processes ----------------------------------------------------------------------------------------
 
 
+def _needs_broker(settings: Settings, what: str) -> None:
+    from workers.processes import has_broker
+
+    if not has_broker(settings):
+        raise SettingsFault(
+            f"a separate {what} needs BROADSHEET_BROKER_URL, an address that all processes reach, such as "
+            "redis://127.0.0.1:6379/0. Without a broker, `broadsheet up` runs everything in one process."
+        )
+
+
 def worker(
     stages: Annotated[
         str, typer.Option("--stages", metavar="STAGE,…", help="Which stages to work on, parted by commas.")
@@ -280,14 +290,14 @@ def worker(
 ) -> None:
     """Run a worker process: Celery on your broker. Start as many as you want, on as many machines."""
     with loading():
-        from workers.processes import needs_broker, run_worker
+        from workers.processes import run_worker
     from workers.restarts import keep_running
 
     wanted = stages_of(stages)
     settings = load_settings()
     if concurrency is not None:
         settings = settings.model_copy(update={"concurrency": concurrency})
-    needs_broker(settings, "worker")
+    _needs_broker(settings, "worker")
 
     def run_once() -> int:
         with opened(settings=settings, service=True, sync=True) as rt:
@@ -300,10 +310,10 @@ def worker(
 
 def beat() -> None:
     """Run the schedule alone: it adds what has become due. Two of them do no harm."""
-    from workers.processes import needs_broker, run_beat
+    from workers.processes import run_beat
 
     settings = load_settings()
-    needs_broker(settings, "beat")
+    _needs_broker(settings, "beat")
     with opened(settings=settings, service=True, sync=True) as rt:
         run_beat(rt)
     say("Stopped.")

@@ -8,12 +8,13 @@ from fastapi import Form, Request
 from starlette.responses import Response
 
 from services.domain.errors import InvalidInput
+from services.domain.text import clean
 from services.pipeline import operate, personal
 from services.storage import feeds, reports, service, subscribers, suppressions
 from workers.web.admin import PER_PAGE, back, desk, id_of, known_id, more_after
 from workers.web.auth import Act, Doer, Known, guarded
 from workers.web.kit import WebKit, parse_day
-from workers.web.own_data import as_file
+from workers.web.own_data import TICK_FIRST, as_file
 
 router = guarded(include_in_schema=False)
 
@@ -64,15 +65,16 @@ def run_slot(web: WebKit, me: Doer, name: str) -> Response:
 @router.get("/admin/subscriptions")
 def subscription_list(request: Request, web: WebKit, who: Known, text: str = "", before: str = "") -> Response:
     """Who gets what, newest first. Whoever may not see addresses finds nobody by one."""
+    text = clean(text, limit=200).strip()
     with web.rt.reading() as session:
         rows = subscribers.page(
-            session, text=text.strip()[:200], in_addresses=who.actor.may("operator"), before=id_of(before),
+            session, text=text, in_addresses=who.actor.may("operator"), before=id_of(before),
             limit=PER_PAGE + 1,
         )  # fmt: skip
         blocked = suppressions.count(session)
     more = more_after(rows, lambda row: row[0].id)
     return desk(
-        request, web, "subscriptions.html", who, rows=rows[:PER_PAGE], text=text.strip()[:200], more=more,
+        request, web, "subscriptions.html", who, rows=rows[:PER_PAGE], text=text, more=more,
         first=not before, blocked=blocked,
     )  # fmt: skip
 
@@ -118,8 +120,12 @@ def export_person(web: WebKit, me: Doer, to: Annotated[str, Form(max_length=2000
 
 
 @router.post("/admin/subscribers/wipe", dependencies=[Act])
-def wipe_person(web: WebKit, me: Doer, to: Annotated[str, Form(max_length=2000)] = "") -> Response:
-    """Wipe it; the address has to be typed whole."""
+def wipe_person(
+    web: WebKit, me: Doer, to: Annotated[str, Form(max_length=2000)] = "", sure: Annotated[str, Form(max_length=5)] = ""
+) -> Response:
+    """Wipe it; the address has to be typed whole, and the box ticked."""
+    if not sure:
+        raise InvalidInput(TICK_FIRST)
     done = personal.wipe(web.rt, me, to)
     return back("/admin/subscriptions", "person_wiped", f"{sum(done.rows.values())} rows, {done.files} files")
 
@@ -130,14 +136,15 @@ def wipe_person(web: WebKit, me: Doer, to: Annotated[str, Form(max_length=2000)]
 @router.get("/admin/suppressions")
 def suppression_list(request: Request, web: WebKit, who: Known, text: str = "", before: str = "") -> Response:
     """Addresses nothing is sent to, and why, newest first. Whoever may not see addresses finds none by it."""
+    text = clean(text, limit=200).strip()
     with web.rt.reading() as session:
         rows = suppressions.page(
-            session, text=text.strip()[:200], in_addresses=who.actor.may("operator"), before=id_of(before),
+            session, text=text, in_addresses=who.actor.may("operator"), before=id_of(before),
             limit=PER_PAGE + 1,
         )  # fmt: skip
     more = more_after(rows, lambda row: row.id)
     return desk(
-        request, web, "suppressions.html", who, rows=rows[:PER_PAGE], text=text.strip()[:200], more=more,
+        request, web, "suppressions.html", who, rows=rows[:PER_PAGE], text=text, more=more,
         first=not before,
     )  # fmt: skip
 

@@ -97,7 +97,7 @@ def failure_page(
     request: Request, web: WebKit, who: Known, signature: str = "", proof: str = "", moved: str = ""
 ) -> Response:
     """One cause: what would be tried again, the one that was tried first, and how that went."""
-    tried = id_of(proof)
+    tried, signature = id_of(proof), clean(signature, limit=1000)
     with web.rt.reading() as rows:
         found = reports.runs_of_cause(rows, signature, limit=PER_PAGE)
         first = jobs.find(rows, tried) if tried is not None else None
@@ -117,7 +117,7 @@ def redrive_cause(
     force: Annotated[str, Form(max_length=5)] = "",
 ) -> Response:  # fmt: skip
     """Try the oldest of a cause again, or (`step` rest) all that are left, once that one has come right."""
-    done = redrive.redrive(web.rt, me, signature, step, proof=id_of(proof), force=force == "yes")
+    done = redrive.redrive(web.rt, me, clean(signature, limit=1000), step, proof=id_of(proof), force=force == "yes")
     kept = {"signature": signature, "proof": done.retried[0] if step == "one" else proof, "moved": len(done.retried)}
     to = f"/admin/failures?{urlencode({name: value for name, value in kept.items() if value})}"
     return RedirectResponse(to, 303, {"Cache-Control": "no-store"})

@@ -9,6 +9,7 @@ from datetime import datetime
 from services.digests import words
 from services.domain.categories import once
 from services.domain.identifiers import paper_url, pdf_url
+from services.domain.links import COUNTED
 from services.domain.organizations import main_organization
 from services.domain.papers import PaperFacts, RepoFacts
 from services.domain.summaries import telling_sentence
@@ -67,7 +68,7 @@ def card(
     own = telling_sentence(legible(paper.abstract, 6000), limit=limit) if paper.abstract else None
     machine = legible(paper.ai_summary, limit) if paper.ai_summary else ""
     repos = [r for r in paper.repos if r.state in {"found", "new"}]
-    kinds = [link.kind for link in paper.links]
+    kinds = [link.kind for link in paper.links if link.evidence in COUNTED]
     extras = tuple(words.plural(kinds.count(kind), kind) for kind in ("model", "dataset", "space") if kind in kinds) + (
         ("project page",) if "project" in kinds else ()
     )

@@ -26,6 +26,7 @@ from services.domain.links import standing
 from services.domain.text import clean, excerpt, latex_to_text, safe_url, strip_invisible
 from services.domain.urls import without_keys
 from services.domain.users import Actor
+from services.pipeline.opt_in import name_of
 from services.runtime import Runtime
 from services.storage.activity import Change, Hour
 from services.storage.tables import Subscriber
@@ -121,6 +122,7 @@ def _environment() -> Environment:
         safe_url=lambda url: safe_url(url or ""),
         feed_forms=FORMS,
         hours=_hours,
+        name_of=name_of,
     )
     env.filters.update(
         ago=_ago, coming=_coming, stamp=_stamp, clock=_clock, short_day=lambda on: words.day(on),
@@ -129,6 +131,7 @@ def _environment() -> Environment:
         address=_address, eyes=_eyes, span=_span, evidence=words.evidence, size=_size, category_name=label,
         urlpart=lambda text: quote(str(text), safe=""), without_keys=without_keys,
         paragraphs=_paragraphs, deed=_deed, moments=words.moments, answer=words.answer,
+        run_state=words.run_state,
     )  # fmt: skip
     return env
 

@@ -182,16 +182,24 @@ def look(rt: Runtime, session: Session) -> Look:
 
 def _processes(beats: Sequence[Heartbeat], now: datetime) -> tuple[tuple[Heartbeat, bool], ...]:
     """The processes, and whether each is alive; without those that another of their role has followed on their host,
-    as after a restart."""
+    as after a restart: each that is alive has followed one, the last that was seen before it began."""
     alive = [beat for beat in beats if now - beat.seen_at <= SILENT]
-    return tuple(
-        (beat, beat in alive)
-        for beat in beats
-        if now - beat.seen_at <= FOLLOWED
-        or not any(
-            (one.role, one.host) == (beat.role, beat.host) and one.started_at >= beat.seen_at - FOLLOWED
-            for one in alive
-        )
+    followed: set[str] = set()
+    for one in sorted(alive, key=lambda beat: beat.started_at):
+        before = [beat for beat in beats if beat.name not in followed and _may_follow(one, beat, now)]
+        if before:
+            followed.add(max(before, key=lambda beat: beat.seen_at).name)
+    return tuple((beat, beat in alive) for beat in beats if beat.name not in followed)
+
+
+def _may_follow(one: Heartbeat, other: Heartbeat, now: datetime) -> bool:
+    """Whether a process may have taken the place of another, which is silent: two that began together have not."""
+    began = max(other.seen_at - FOLLOWED, min(other.seen_at, other.started_at + FOLLOWED))
+    return (
+        one.name != other.name
+        and (one.role, one.host) == (other.role, other.host)
+        and now - other.seen_at > FOLLOWED
+        and one.started_at >= began
     )
 
 

@@ -19,6 +19,8 @@ from workers.web.security import client_of
 
 router = guarded(include_in_schema=False)
 
+TICK_FIRST = "Tick the box first: what is wiped cannot be brought back."
+
 
 def as_file(found: dict[str, Any]) -> Response:
     """What is held of somebody, to be kept as a file."""
@@ -51,7 +53,7 @@ def data(
     if not sure:
         return reader_page(
             web, request, "data.html", who, token, "data", status=400, wiped=False,
-            error="Tick the box first: what is wiped cannot be brought back.",
+            error=TICK_FIRST,
         )  # fmt: skip
     personal.wipe(web.rt, me, to)
     return reader_page(web, request, "data.html", who, token, "data", wiped=True, error="")

@@ -129,7 +129,7 @@ def _frame(web: Web, session: Session, span: Span | None, newest: date | None, *
         frame["before"], frame["after"] = beside(span, first=first, last=newest)
     today = span.name == "day" and span.since == newest
     if today and plain:
-        frame["sources"] = views.source_statuses(session, [], since=web.rt.now() - timedelta(days=1))
+        frame["sources"] = views.source_statuses(session, [], since=web.rt.now() - timedelta(days=1), now=web.rt.now())
     return {**frame, "listed_by": reports.listed_by(session, span.since, span.until) if span.name == "day" else []}
 
 

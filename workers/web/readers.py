@@ -16,7 +16,7 @@ from services.domain.schedule import period_length
 from services.domain.tokens import make_token
 from services.pipeline import drain
 from services.pipeline.confirmation import CONFIRM_HOURS
-from services.pipeline.opt_in import PENDING, WAITING, opt_in_job
+from services.pipeline.opt_in import PENDING, name_of, opt_in_job
 from services.pipeline.subscribe import first_edition_at
 from services.runtime import Runtime
 from services.storage import reports, subscribers
@@ -142,7 +142,7 @@ def activate(rt: Runtime, session: Session, who: Bearer) -> Bearer:
     Doing it again changes nothing. A link of before an unsubscribing does not undo it.
     """
     subscription, subscriber = who.subscription, who.subscriber
-    name = subscription.name.removesuffix(WAITING)
+    name = name_of(subscription)
     present = subscribers.find_subscription(session, subscriber.id or 0, name)
     if subscription.state != PENDING:
         kept = present or subscription  # confirmed before: then it may have gone into the one there was

@@ -203,7 +203,7 @@ def wipe_person(web: WebKit, me: Doer, order: Person) -> WipedOut:
 def list_suppressions(
     web: WebKit,
     me: Doer,
-    text: Annotated[str, Query(max_length=200, description="Part of reason or report; for operators, of address")] = "",
+    text: Annotated[str, Query(max_length=200, description="Part of reason; for operators, of address or report")] = "",
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[SuppressionOut]:
