@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property, lru_cache
 
 from services.domain.categories import with_twins
+from services.domain.links import COUNTED
 from services.domain.papers import PaperFacts
 from services.domain.words import Words, fold, words_of
 
@@ -55,7 +56,7 @@ class Indexed:
         """For each of `VALUE_FIELDS` the values as compared, and as shown."""
         paper = self.paper
         repos = [repo for repo in paper.repos if repo.state not in GONE]
-        links = [link.slug for link in paper.links if link.kind == "code" and link.slug]
+        links = [link.slug for link in paper.links if link.kind == "code" and link.evidence in COUNTED]
         return {
             "category": category_values(tuple(paper.categories)),
             "feed": _folded(paper.feeds),

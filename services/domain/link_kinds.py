@@ -180,7 +180,7 @@ _GITHUB_OF_ONES_OWN = re.compile(r"github\.(?:[a-z0-9-]+\.)+[a-z]{2,}")
 """`github.cs.example.edu`: GitHub Enterprise of a university or company."""
 _GITLAB_HOST = re.compile(
     r"(?!git\.(?:io|new)$)(?:gitlab\.com|(?:git|[a-z0-9-]*gitlab[a-z0-9-]*)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*"
-    r"|[a-z]{2,5}git(?:\.[a-z0-9-]+){2,}|framagit\.org|salsa\.debian\.org|invent\.kde\.org|code\.europa\.eu)"
+    r"|framagit\.org|salsa\.debian\.org|invent\.kde\.org|code\.europa\.eu)"
 )
 """`git.io` and `git.new` only shorten addresses."""
 _INSIDE_A_PROJECT = re.compile(r"-|tree|blob|raw|issues|merge_requests|wikis|commits?|tags|releases")
@@ -274,7 +274,8 @@ def _kaggle(_host: str, segments: list[str], parts: SplitResult) -> Classified |
 
 
 _KAGGLE_PAGES = re.compile(
-    r"c|code|competitions|datasets|discussions?|docs|kernels|learn|models|organizations|static|work"
+    r"benchmarks|c|code|competitions|datasets|discussions?|docs|general|getting-started|kernels|learn|me|models"
+    r"|organizations|product-feedback|questions-and-answers|search|static|work|writeups"
 )
 
 

@@ -31,16 +31,38 @@ _USED = re.compile(
     r"\b(?:(?<!to )use[sd]?|using|adopt(?:s|ed)?(?: by)?|(?:buil[td]|based|relies|rely) (?:up)?on(?: top of)?|on top of"
     r"|extend(?:s|ing)|(?<!be )(?:adapted|forked|taken|borrowed|collected|derived|sourced|obtained|mined|crawled) from"
     r"|fork of|(?:fine-?tuned|trained) (?:on|from)|evaluated? (?:on|with)|compar\w+ (?:with|to|against)"
-    r"|powered by|such as|e\.g\.,?)\b(?:[^.;:()]|\.(?=\S)){0,80}[\s(\[]{0,3}$",
+    r"|powered by|such as|e\.g\.,?)\b(?P<what>(?:[^.;:()]|\.(?=\S)){0,80}[\s(\[]{0,3})$",
     re.I,
 )
-_BUILT_ON = re.compile(
-    r"\b(?:buil[td]|based) (?:up)?on(?: top of)?(?: (?!and\b|at\b|is\b|are\b)[\w.-]+){0,4}[\s(\[]*$", re.I
+_BUILT_ON_IT = re.compile(r"\b(?:buil[td]|based) (?:up)?on(?: top of)?[\s(\[]*$", re.I)
+_WORK = r"(?:codes?|code ?base|implementations?|scripts?|software|notebooks?|repositor(?:y|ies)|toolkit|package)"
+_LEADS = rf"^\W*(?:(?:our|the|all|source|full|training|official) )*{_WORK}\b"
+_OUR_WORK_AFTER = re.compile(
+    # "as our backbone", "in our experiments" say what others made is for
+    r"(?<!\bas )(?<!\bin )(?<!\bfor )(?<!\bof )\bour\b"
+    rf"|\b(?:and|while|with|but)(?: (?:the|its|all|full|source|training|evaluation))* {_WORK}\b(?! (?:of|from|by)\b)"
+    rf"|\b(?:this|the) {_WORK}(?: (?:in|at))?[\s(\[]*$"
+    r"|\band the (?:data(?: ?sets?)?|corpus|corpora|benchmarks?|models?|weights|prompts?)[\s(\[]*$",
+    re.I,
+)
+_OUR_WORK_BEFORE = re.compile(
+    rf"{_LEADS}(?!.*\b(?:is|are|can|will|has|have|was|were)\b)"
+    r"|(?<!\bin )(?<!\bfor )\bour [\w-]+(?: [\w-]+)?, (?:[\w-]+(?: [\w-]+)?, ?)?$",
+    re.I,
+)
+_OUR_WORK_AT = re.compile(rf"{_LEADS}.*, *$", re.I)
+"""`Code is built on X, https://…`"""
+_USED_HERE = re.compile(
+    rf"\b(?:{_WORK}|data(?: ?sets?)?|corpus|corpora|models?|prompts?|materials?|benchmarks?|weights|checkpoints?)"
+    r" (?:that (?:was|were) |we )?used (?:here\b|(?:for|to)\b|(?:in|throughout) (?:this|the|our|all|these)\b)"
+    r"(?!.*\b(?:is|are|was|were|from|by)\b)",
+    re.I,
 )
 _OWN = re.compile(
     r"\b(?:available|accessible|accessed|releas\w+|open-?sourc\w+|publish\w*|public\w*|provid\w+|shar\w+|found|host\w*"
     r"|download\w*|refer|visit|see|by us|introduc\w+|present|propose|named|called"
-    r"|(?:is|are) (?:at|in)|(?:our|the) (?:source )?(?:codes?|data ?sets?|implementation|repository) at)\b",
+    r"|reproduc(?:ed|ib\w+)|can be (?:\w+ly )?\w+ using|(?:is|are) (?:at|in)"
+    r"|(?:our|the) (?:source )?(?:codes?|data ?sets?|implementation|repository) at)\b",
     re.I,
 )
 _FRONT_PAGE = re.compile(r"https?://(?P<www>www\.)?[^/]+/?", re.I)
@@ -198,11 +220,17 @@ def kind_by_words(before: str, url: str, default: str, *, after: str = "", looks
 
 
 def names_what_was_used(before: str) -> bool:
-    """Whether the repository after `before` is the work of others: `built on https://…`, `trained on X (https://…)`."""
+    """Whether the repository after `before` is the work of others: `built on https://…`, `trained on X (https://…)`.
+
+    In doubt it is the authors' own: to miss that costs more than to keep another's.
+    """
     sentence = last_sentence(before)
-    if _BUILT_ON.search(sentence):
+    if _BUILT_ON_IT.search(sentence):
         return True
-    return _USED.search(sentence) is not None and not _OWN.search(sentence)
+    used = _USED.search(sentence)
+    if used is None or any(words.search(sentence) for words in (_OWN, _USED_HERE, _OUR_WORK_AT)):
+        return False
+    return not (_OUR_WORK_AFTER.search(used["what"]) or _OUR_WORK_BEFORE.search(sentence[: used.start()]))
 
 
 def _kind_of_label(label: str) -> str | None:

@@ -53,9 +53,10 @@ def is_verified(evidence: str) -> bool:
 
 
 COUNTED = tuple(evidence for evidence in EVIDENCE if standing(evidence) != "unrelated")
-"""Evidence by which a repository counts as a paper's code: official and claimed alike. `has:code` in a query, in memory
-and in either database, the counts of searches and of the operators' page, and what a paper's page lists all go by it;
-only a repository that is gone does not count (`indexed.GONE`). Editions show official code alone (`is_verified`)."""
+"""Evidence by which a repository counts as a paper's own: official and claimed alike. `has:` and `repo:` in a query, in
+memory and in either database, the counts of searches and of the operators' page, and what a paper's page lists all
+go by it; only a repository that is gone does not count (`indexed.GONE`). Editions show official code alone
+(`is_verified`)."""
 
 _LONGEST_TEXT = 200_000
 

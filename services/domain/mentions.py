@@ -33,7 +33,11 @@ _FORMS = (
     r"|\bcorpus\s?id\s*:\s*(?P<s2>\d{3,12})\b"
 )
 _NAMED = re.compile(_FORMS, re.I)
-_NAMED_OF_OLD = re.compile(r"(?P<sici>(?:https?://(?:dx\.)?doi\.org/)?10\.\d{4,9}/\(SICI\)[^\s\"{}]+)|" + _FORMS, re.I)
+_NAMED_OF_OLD = re.compile(
+    r"(?P<sici>(?:https?://(?:dx\.)?doi\.org/)?10\.\d{4,9}/\(SICI\)[^\s\"{}<>]+(?:<[^\s\"{}<>:]*:[^\s\"{}<>]*>[^\s\"{}<>]+)?)"
+    rf"|{_FORMS}",
+    re.I,
+)
 """DOIs of the nineties may hold angle brackets: `10.1002/(SICI)1097-4571(199806)49:8<693::AID-ASI4>3.0.CO;2-O`."""
 
 

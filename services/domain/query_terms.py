@@ -238,7 +238,7 @@ class HasTerm(Term):
             case "abstract":
                 found = bool(facts.abstract)
             case _:
-                found = any(link.kind == self.thing for link in facts.links)
+                found = any(link.kind == self.thing and link.evidence in COUNTED for link in facts.links)
         return Reason(f"has {_ARTICLES.get(self.thing, self.thing)}") if found else None
 
 

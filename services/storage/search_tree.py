@@ -223,8 +223,9 @@ class Compiler:
             return sa.or_(same, self._beyond_ascii(slug))
 
         linked = sa.select(col(Link.id)).where(
-            col(Link.paper_id) == col(Paper.id), col(Link.kind) == "code", named(col(Link.slug))
-        )
+            col(Link.paper_id) == col(Paper.id), col(Link.kind) == "code", col(Link.evidence).in_(COUNTED),
+            named(col(Link.slug)),
+        )  # fmt: skip
         return Part(clause=sa.or_(_repo_exists(named(col(Repo.slug))), _there_is(linked)), exact=False)
 
     def _key(self, pattern: str) -> Part:
@@ -378,4 +379,4 @@ def has(thing: str) -> Clause:
             return _repo_exists(col(Repo.stars).is_not(None))
         case "abstract":
             return sa.func.coalesce(col(Paper.abstract), "") != ""
-    return _there_is(mine.where(col(Link.kind) == thing))
+    return _there_is(mine.where(col(Link.kind) == thing, col(Link.evidence).in_(COUNTED)))

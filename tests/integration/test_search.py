@@ -19,6 +19,7 @@ from services.domain.links import COUNTED, EVIDENCE, LinkData
 from services.domain.matching import PaperSet
 from services.domain.papers import AuthorData, PaperData, PaperFacts
 from services.domain.queries import Query, QueryError
+from services.pipeline import views
 from services.runtime import Runtime
 from services.storage import archive, folding, reports, search, search_index
 from services.storage.facets import Facets, facets
@@ -440,3 +441,26 @@ def test_code_is_counted_by_one_rule_wherever_it_is_counted(filled: tuple[Runtim
         shown = {paper.id for n, paper in enumerate(held) if card(paper, number=n, now=rt.now()).code}
         assert shown == wanted
         assert len(search.find(session, parse_query("has:code claimed"), now=rt.now())) == len(COUNTED)
+
+
+@pytest.mark.parametrize("asked", ["has:model", "has:dataset", "has:space", "repo:claims/*", "repo:repo7"])
+def test_what_is_named_in_passing_is_not_the_papers_own(filled: tuple[Runtime, list[PaperFacts]], asked: str) -> None:
+    rt, _ = filled
+    named = [
+        entry(600 + n, title=f"Passing lanterns {n}", links=tuple(
+            LinkData(url=f"https://host.example/{kind}/{n}", kind=kind, slug="claims/repo7", evidence=evidence)
+            for kind in ("code", "model", "dataset", "space")
+        ))
+        for n, evidence in enumerate(EVIDENCE)
+    ]  # fmt: skip
+    store(rt, named, feed=add_feed(rt, "passing"))
+    with rt.reading() as session:
+        query = parse_query(f"{asked} title:passing")
+        found = set(search.find(session, query, now=rt.now()))
+        ids = list(session.execute(sa.select(col(Paper.id)).order_by(col(Paper.id))).scalars())
+        held = archive.load(session, ids, now=rt.now())
+    assert found == {paper.id for paper in held if query.matches(paper)}
+    assert len(found) == len(COUNTED)
+    (passing,) = [paper for paper in held if {link.evidence for link in paper.links} == {"in_passing"}]
+    assert not card(passing, number=1, now=rt.now()).extras
+    assert views._many(passing, "dataset") == 0

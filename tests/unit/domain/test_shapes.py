@@ -75,3 +75,48 @@ def test_what_a_paper_only_used_is_not_its_own(text: str, official: list[str]) -
     assert links
     assert [link.slug for link in links if standing(link.evidence) == "official"] == official
     assert all(standing(link.evidence) == "unrelated" for link in links if link.slug not in official)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We evaluate on three benchmarks and our code (https://github.com/us/ours) is public.",
+        "Experiments use three corpora and the code (https://github.com/us/ours) is open.",
+        "Code used in this paper (https://github.com/us/ours).",
+        "All results can be reproduced using https://github.com/us/ours.",
+        "We train FooNet using our new framework https://github.com/us/ours",
+        "Our tool, FooBar, powered by LLMs (https://github.com/us/ours)",
+        "Our tool FooBar, based on PyTorch (https://github.com/us/ours)",
+        "Code based on PyTorch available here https://github.com/us/ours",
+        "Code is built on top of JAX, https://github.com/us/ours",
+        "The dataset used for training (https://huggingface.co/datasets/us/ours)",
+        "The scripts used to generate all figures (https://github.com/us/ours)",
+        "All figures can be redrawn using the notebooks in https://github.com/us/ours",
+        "Code for the model trained on ImageNet (https://github.com/us/ours)",
+        "Evaluated on four tasks, with code at https://github.com/us/ours",
+        "We use three data sets, while our implementation (https://github.com/us/ours) is short.",
+        "Experiments are run using this repository (https://github.com/us/ours)",
+        "Models trained on our corpus (https://huggingface.co/us/ours)",
+        "We evaluate with ten models and the benchmark (https://github.com/us/ours) is live",
+    ],
+)
+def test_where_it_is_in_doubt_a_repository_is_the_authors_own(text: str) -> None:
+    links = find_links(text, evidence="abstract")
+    assert [(link.slug, standing(link.evidence)) for link in links] == [("us/ours", "official")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We use X as our backbone (https://github.com/them/x)",
+        "In this paper, we use X (https://github.com/them/x)",
+        "In our experiments, using X (https://github.com/them/x), we",
+        "We introduce Foo, built on https://github.com/them/x",
+        "Our code is built on top of X (https://github.com/them/x)",
+        "Trained on X with the code of Y (https://github.com/them/x)",
+        "We follow the protocol, using the code from https://github.com/them/x",
+    ],
+)
+def test_what_others_made_stays_theirs_where_authors_speak_of_themselves(text: str) -> None:
+    links = find_links(text, evidence="abstract")
+    assert [(link.slug, standing(link.evidence)) for link in links] == [("them/x", "unrelated")]
