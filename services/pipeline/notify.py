@@ -94,7 +94,7 @@ def plan_edition(
     now = rt.now()
     chosen = chosen or choose(rt, session, subscription)
     news = () if chosen.picks else _news_alone(session, subscription, now)
-    statuses = source_statuses(session, subscription.feeds, since=now - period_length(subscription.cadence))
+    statuses = source_statuses(session, subscription.feeds, since=now - period_length(subscription.cadence), now=now)
     edition_id = editions.add(
         session,
         {
@@ -187,7 +187,7 @@ def preview(rt: Runtime, subscription_id: int) -> Message:
             matched=chosen.matched,
             considered=chosen.considered,
             since_at=chosen.since_at,
-            sources=source_statuses(session, subscription.feeds, since=now - timedelta(days=1)),
+            sources=source_statuses(session, subscription.feeds, since=now - timedelta(days=1), now=now),
             composed_at=now,
             edition_id=None,
             since_you_read=since_you_read(session, subscription_id, now),

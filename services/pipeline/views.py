@@ -18,10 +18,11 @@ from services.domain.categories import once
 from services.domain.digests import CodeFacts, EditionItem, EditionView, SourceStatus
 from services.domain.events import KINDS, describe
 from services.domain.identifiers import paper_url, pdf_url
-from services.domain.links import is_verified
+from services.domain.links import COUNTED, is_verified
 from services.domain.momentum import is_stale
 from services.domain.organizations import main_organization
 from services.domain.papers import PaperFacts, RepoFacts
+from services.domain.queries import MAX_QUERY
 from services.domain.ranking import votes_in_words
 from services.domain.summaries import telling_sentence
 from services.domain.tokens import PAPER_PURPOSES, make_paper_token, make_token
@@ -74,6 +75,7 @@ def edition_view(
     checked = [r.checked_at for p in picks for r in p.paper.repos if r.checked_at and r.state == "found"]
     links = own_links(rt, subscription, subscriber)
     day = local_day(subscription.timezone, composed_at)
+    matched_path = archive_path(subscription, composed_at, since_at, query=subscription.query)
     return EditionView(
         name=subscription.name,
         query=subscription.query or None,
@@ -91,8 +93,8 @@ def edition_view(
         facts_checked_at=min(checked, default=None),
         cadence=CADENCE_WORDS[subscription.cadence].format(at=subscription.at),
         web_url=edition_url(rt, edition_id, subscriber) if edition_id else rt.url("/"),
-        all_url=rt.url(archive_path(subscription, composed_at, since_at, query="")),
-        matched_url=rt.url(archive_path(subscription, composed_at, since_at, query=subscription.query)),
+        all_url=rt.url(archive_path(subscription, composed_at, since_at, query="") or "/"),
+        matched_url=rt.url(matched_path) if matched_path else None,
         feed_url=rt.url(feed_path(subscription)),
         preferences_url=links.get("preferences"),
         pause_url=links.get("pause"),
@@ -102,15 +104,21 @@ def edition_view(
     )
 
 
-def archive_path(subscription: Subscription, composed_at: datetime, since_at: datetime | None, *, query: str) -> str:
+def archive_path(
+    subscription: Subscription, composed_at: datetime, since_at: datetime | None, *, query: str
+) -> str | None:
     """The search that finds what an edition was chosen from; with `query`, what of it matched. It asks for whole days,
-    so that it finds some papers of the edition before, too."""
+    so that it finds some papers of the edition before, too; and of all feeds, where their names make it longer than a
+    query may be. `None` where it is too long all the same.
+    """
     first = (since_at or composed_at - REACH[subscription.cadence]).astimezone(UTC).date()
-    asked = [f"({query})"] if query else []
-    if subscription.feeds:
-        asked.append(f"feed:({' OR '.join(subscription.feeds)})")
-    asked.append(f"seen:[{first} TO {composed_at.astimezone(UTC).date()}]")
-    return f"/?{urlencode({'q': ' '.join(asked)})}"
+    matching, days = f"({query})" if query else "", f"seen:[{first} TO {composed_at.astimezone(UTC).date()}]"
+    named = f"feed:({' OR '.join(subscription.feeds)})" if subscription.feeds else ""
+    for parts in ((matching, named, days), (matching, days)):
+        asked = " ".join(part for part in parts if part)
+        if len(asked) <= MAX_QUERY:
+            return f"/?{urlencode({'q': asked})}"
+    return None
 
 
 def feed_path(subscription: Subscription) -> str:
@@ -198,7 +206,7 @@ def _code_facts(repo: RepoFacts, now: datetime) -> CodeFacts:
 
 
 def _many(paper: PaperFacts, kind: str) -> int:
-    return sum(link.kind == kind for link in paper.links)
+    return sum(link.kind == kind and link.evidence in COUNTED for link in paper.links)
 
 
 def own_page(rt: Runtime, paper: PaperFacts) -> str:
@@ -211,16 +219,16 @@ def web_page(rt: Runtime, key: str) -> str:
     return rt.url(f"/papers/{quote(key, safe=':/')}")
 
 
-def source_statuses(session: Session, names: Sequence[str], *, since: datetime) -> list[SourceStatus]:
+def source_statuses(session: Session, names: Sequence[str], *, since: datetime, now: datetime) -> list[SourceStatus]:
     """The honest header: for each feed, what its newest batch announced, and what of it we hold.
 
-    Of more than `FEW_SOURCES` it is what was seen in the same minute, for whoever asked first: those in trouble come
-    first, and one line stands for all beyond `MOST_SOURCES`.
+    Of more than `FEW_SOURCES` it is what was seen in the minute of `now`, for whoever asked first: those in trouble
+    come first, and one line or two stand for all beyond `MOST_SOURCES`.
     """
-    asked = (tuple(names), since.replace(second=0, microsecond=0))
+    asked, minute = (tuple(names), _minute(since)), _minute(now)
     with _looking:
-        known = _looked.setdefault(session.get_bind().engine, {})
-        if asked in known:
+        when, known = _looked.get(session.get_bind().engine, (None, {}))
+        if when == minute and asked in known:
             return known[asked]
     wanted = [
         feed for feed in feeds.list_all(session)
@@ -229,27 +237,39 @@ def source_statuses(session: Session, names: Sequence[str], *, since: datetime) 
     if len(wanted) <= FEW_SOURCES:
         return [source_status(session, feed, since=since) for feed in wanted]
     newest = batches.newest_of(session, [feed.id or 0 for feed in wanted])
-    found = [_status(session, feed, newest.get(feed.id or 0, []), since) for feed in wanted]
+    found = _summed([_status(session, feed, newest.get(feed.id or 0, []), since) for feed in wanted])
     with _looking:
-        if len(known) >= MOST_LOOKED:
-            known.clear()
-        known[asked] = _summed(found)
-        return known[asked]
+        when, known = _looked.get(session.get_bind().engine, (None, {}))
+        if when != minute or len(known) >= MOST_LOOKED:
+            known = {}
+        _looked[session.get_bind().engine] = minute, {**known, asked: found}
+    return found
 
 
 FEW_SOURCES, MOST_SOURCES, MOST_LOOKED = 20, 50, 100
-_looked: WeakKeyDictionary[Engine, dict[tuple[tuple[str, ...], datetime], list[SourceStatus]]] = WeakKeyDictionary()
+_Looks = dict[tuple[tuple[str, ...], datetime], list[SourceStatus]]
+_looked: WeakKeyDictionary[Engine, tuple[datetime | None, _Looks]] = WeakKeyDictionary()
+"""The looks of one minute: an edition never tells of the states of a minute before."""
 _looking = threading.Lock()
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
 
 
 def _summed(found: Sequence[SourceStatus]) -> list[SourceStatus]:
     ordered = sorted(found, key=lambda one: not one.troubled)  # else as they are, by name
     told, rest = ordered[:MOST_SOURCES], ordered[MOST_SOURCES:]
-    if not rest:
-        return told
-    state = rest[0].state if rest[0].troubled else "complete"
-    stored = sum(one.stored for one in rest)
-    return [*told, SourceStatus(feed="", title=f"{len(rest):,} others", state=state, stored=stored, feeds=len(rest))]
+    return told + [
+        SourceStatus(
+            feed="", title="1 other" if len(group) == 1 else f"{len(group):,} others",
+            state=group[0].state if troubled else "complete",
+            stored=sum(one.stored for one in group), feeds=len(group),
+            as_of=max((one.as_of for one in group if one.as_of), default=None),
+        )
+        for troubled in (True, False)
+        if (group := [one for one in rest if one.troubled is troubled])
+    ]  # fmt: skip
 
 
 def source_status(session: Session, feed: Feed, *, since: datetime) -> SourceStatus:

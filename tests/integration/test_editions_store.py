@@ -124,6 +124,11 @@ def test_what_is_not_there_is_told_by_number(rt: Runtime) -> None:
             editions.get(session, 7)
         with pytest.raises(NotFound, match="no subscription 7"):
             subscribers.get_subscription(session, 7)
+    wanted, person = a_subscription(rt)
+    with rt.writing() as session:
+        session.delete(subscribers.get(session, person))
+    with rt.reading() as session, pytest.raises(NotFound, match=f"no subscription {wanted}"):
+        subscribers.get_subscription(session, wanted)
 
 
 def test_a_mail_address_subscribes_once_whatever_its_case(rt: Runtime) -> None:

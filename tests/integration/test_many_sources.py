@@ -28,9 +28,9 @@ def hold(rt: Runtime, number: int, *, late: Collection[int] = ()) -> None:
                 )
 
 
-def told(rt: Runtime, names: Collection[str] = ()) -> list[SourceStatus]:
+def told(rt: Runtime, names: Collection[str] = (), *, days: int = 1) -> list[SourceStatus]:
     with rt.reading() as session:
-        return views.source_statuses(session, list(names), since=rt.now() - timedelta(days=1))
+        return views.source_statuses(session, list(names), since=rt.now() - timedelta(days=days), now=rt.now())
 
 
 def finish(rt: Runtime, place: int) -> None:
@@ -49,7 +49,26 @@ def test_of_many_feeds_those_in_trouble_are_told_of_and_the_others_counted(rt: R
     ]
     assert len(found) == views.MOST_SOURCES + 1
     assert (found[-1].feeds, found[-1].state, found[-1].stored) == (3, "complete", 49 + 50 + 51)
+    assert found[-1].as_of == rt.now()
     assert sum(one.feeds for one in found) == 53
+
+
+def test_of_many_in_trouble_the_rest_are_told_of_apart_from_those_that_are_not(rt: Runtime) -> None:
+    hold(rt, 53, late=range(51))
+    rest = told(rt)[views.MOST_SOURCES :]
+    assert [(one.title, one.state, one.feeds, one.stored) for one in rest] == [
+        ("1 other", "late", 1, 50),
+        ("2 others", "complete", 2, 51 + 52),
+    ]
+    assert {one.as_of for one in rest} == {rt.now()}
+
+
+def test_no_look_outlives_its_minute_whoever_asks(rt: Runtime, clock: Clock) -> None:
+    hold(rt, views.FEW_SOURCES + 1, late=(3,))
+    assert told(rt)[0].state == "late"
+    finish(rt, 3)
+    clock.advance(days=6)
+    assert {one.state for one in told(rt, days=7)} == {"complete"}  # since the same moment, six days on
 
 
 def test_many_feeds_are_looked_at_once_a_minute(rt: Runtime, clock: Clock) -> None:

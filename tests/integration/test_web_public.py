@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,12 +14,13 @@ import pytest
 from services.domain.identifiers import Identifier
 from services.domain.links import LinkData
 from services.domain.papers import AuthorData
+from services.domain.queries import MAX_QUERY
 from services.domain.repos import ReleaseData, RepoData
 from services.pipeline import drain, schedule, views
 from services.pipeline.subscribe import subscribe
 from services.runtime import Runtime
-from services.storage import repos
-from services.storage.tables import Edition, Link, Reading, Repo, Subscriber
+from services.storage import repos, subscribers
+from services.storage.tables import Edition, Link, Reading, Repo, Subscriber, Subscription
 from tests.conftest import MakeRuntime
 from tests.factories import DAY, add_feed, all_rows, code, entry, store
 from tests.fakes import Clock
@@ -371,6 +372,29 @@ def test_a_sent_edition_is_readable_without_anybodys_own_links(site: Site, clock
     (matched, everything) = re.findall(r'href="(/\?q=[^"]*seen[^"]+)"', answer.text)
     assert f"<b>{edition.matched} paper" in site.get(matched).text
     assert f"<b>{edition.considered} paper" in site.get(everything).text
+    with rt.writing() as session:  # as long as a query may be: what asks for its matches in these days is longer
+        subscribers.update_subscription(session, subscription.id or 0, query="lantern* " * 222)
+    answer = site.get(views.edition_url(rt, edition.id or 0, reader).removeprefix(rt.settings.public_url))
+    (everything,) = re.findall(r'href="(/\?q=[^"]*seen[^"]+)"', answer.text)
+    assert site.get(everything).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "names", "asked"),
+    [
+        ("tide", ["blog"], "(tide) feed:(blog) seen:[2026-11-23 TO 2026-11-24]"),
+        ("tide", [f"blog-{n}" for n in range(300)], "(tide) seen:[2026-11-23 TO 2026-11-24]"),
+        ("", [f"blog-{n}" for n in range(300)], "seen:[2026-11-23 TO 2026-11-24]"),
+        ("t" * MAX_QUERY, ["blog"], None),
+    ],
+)
+def test_the_search_of_an_edition_is_never_longer_than_a_query_may_be(
+    query: str, names: list[str], asked: str | None
+) -> None:
+    at = datetime(2026, 11, 24, 8, tzinfo=UTC)
+    row = Subscription(subscriber_id=1, name="Daily", query=query, feeds=names, created_at=at, since_at=at)
+    path = views.archive_path(row, at, None, query=query)
+    assert path == (asked and f"/?{urlencode({'q': asked})}")
 
 
 @pytest.mark.parametrize("number", ["999", "0", "-1", "one", "²", "9" * 30])
