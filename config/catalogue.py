@@ -112,6 +112,8 @@ def _feed(path: Path, number: int, raw: Mapping[str, Any]) -> FeedSpec:
     name = _text(where, raw, "name")
     if not NAME.fullmatch(name):
         raise CatalogueError(f"{where}: a name is lower-case letters, digits, '.', '_' and '-'")
+    if "=***" in str(raw.get("url", "")):
+        raise CatalogueError(f"{where}: its url is shown without its key; write it with its key")
     params = {}
     for key in set(raw) - _FEED_KEYS:
         if not isinstance(raw[key], (str, int, float)) or isinstance(raw[key], bool):

@@ -11,16 +11,28 @@ from typing import Any
 import structlog
 
 _SECRET_KEYS = re.compile(r"(?i)(pass(word|wd)?|secret|token|authorization|api_?key|cookie)")
-_URL_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/\s:@]*):[^/\s@]+@", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}://)(?P<user>[^/\s:@]*):[^/\s@]+@", re.IGNORECASE)
 # Of an Apprise address everything after the service's name may be a secret.
-_APPRISE = re.compile(r"(\bapprise:[a-z][a-z0-9+.-]*://)[^\s\"'<>]+", re.IGNORECASE)
+_APPRISE = re.compile(r"(\bapprise:[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>]+", re.IGNORECASE)
 _WEBHOOK = re.compile(r"(\b(?:webhook|slack):[a-z]{3,8}://[^\s\"'<>/?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE)
 _SLACK_HOOK = re.compile(r"(hooks\.slack\.com/services/)[^\s\"'<>]+")
-# What asks for the next page is no key. An address may itself be the value of a query, percent-encoded.
+_KEY_NAME = (
+    # Where a query or one of its parts begins; an address may itself be the value of a query, percent-encoded.
+    r"(?:[?&;]|%(?:25)*(?:3F|26))"
+    # What asks for the next page, sorts or looks up is no key.
+    r"(?!(?:(?:next|prev(?:ious)?)[_-]?)?(?:resumption|page|next|continuation|cursor|sync)[_-]?token(?:=|%)"
+    r"|(?:[\w.-]{0,60}[_.-])?(?:sort|order|group|query|search|filter|db|hot|primary|foreign|partition|row|cache|index"
+    r"|next|page)[_-]?key(?:=|%))"
+    # Short words end innocent ones (monkey, oauth), so they stand by themselves: after a separator, a hump or a prefix.
+    r"(?:(?:(?:[\w.\[\]-]|%(?!(?:25)*(?:3F|26|3D|23))[0-9A-F]{2}){0,60}?(?:[_.\[-]|%(?:25)*(?:5F|2D|2E|5B)"
+    r"|(?-i:(?<=[a-z0-9])(?=[A-Z]))|api|app|access|auth|secret|private|user|feed|rss|account|client|licen[cs]e"
+    r"|subscription|session|master|service|consumer|dev|developer|signing|pass))?(?:key|auth|sig)"
+    r"|(?:[\w.\[\]-]|%(?!(?:25)*(?:3F|26|3D|23))[0-9A-F]{2}){0,60}?"
+    r"(?:token|secret|password|passwd|pwd|signature|credentials?))(?:\]|%(?:25)*5D)?"
+)
+# The same as in `services.domain.urls`, which may not know this package; a test holds them together.
 _QUERY_KEY = re.compile(
-    r"((?:[?&;]|%3F|%26)(?!(?:resumption|page|next|continuation)[_-]?token)[\w.-]*"
-    r"(?:key|token|secret|password|passwd|pwd|auth|sig|signature)(?:=|%3D))(?:(?!%26)[^&#\s\"'<>])+",
-    re.IGNORECASE,
+    rf"({_KEY_NAME})(?:(=)[^&#\s\"'<>]+|(%(?:25)*3D)(?:(?!%(?:25)*26)[^&#\s\"'<>])+)", re.IGNORECASE
 )
 
 
@@ -31,7 +43,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     text = _APPRISE.sub(r"\1***", text)
     text = _WEBHOOK.sub(r"\1/***", text)
     text = _SLACK_HOOK.sub(r"\1***", text)
-    text = _QUERY_KEY.sub(r"\1***", text)
+    text = _QUERY_KEY.sub(r"\1\2\3***", text)
     for secret in secrets:
         if len(secret) >= 6:  # shorter ones would blot out ordinary words
             text = text.replace(secret, "***")

@@ -13,14 +13,23 @@ _TRACKING = re.compile(
     r"|referrer|spm|cmpid|ncid|s_cid|vero_id|__s|trk|guccounter|wt\..*",
     re.I,
 )
-_KEY = re.compile(
-    r"([?&;](?!(?:resumption|page|next|continuation)[_-]?token)[\w.-]*"
-    r"(?:key|token|secret|password|passwd|pwd|auth|sig|signature))=([^&#]+)",
-    re.I,
+_KEY_NAME = (
+    # Where a query or one of its parts begins; an address may itself be the value of a query, percent-encoded.
+    r"(?:[?&;]|%(?:25)*(?:3F|26))"
+    # What asks for the next page, sorts or looks up is no key.
+    r"(?!(?:(?:next|prev(?:ious)?)[_-]?)?(?:resumption|page|next|continuation|cursor|sync)[_-]?token(?:=|%)"
+    r"|(?:[\w.-]{0,60}[_.-])?(?:sort|order|group|query|search|filter|db|hot|primary|foreign|partition|row|cache|index"
+    r"|next|page)[_-]?key(?:=|%))"
+    # Short words end innocent ones (monkey, oauth), so they stand by themselves: after a separator, a hump or a prefix.
+    r"(?:(?:(?:[\w.\[\]-]|%(?!(?:25)*(?:3F|26|3D|23))[0-9A-F]{2}){0,60}?(?:[_.\[-]|%(?:25)*(?:5F|2D|2E|5B)"
+    r"|(?-i:(?<=[a-z0-9])(?=[A-Z]))|api|app|access|auth|secret|private|user|feed|rss|account|client|licen[cs]e"
+    r"|subscription|session|master|service|consumer|dev|developer|signing|pass))?(?:key|auth|sig)"
+    r"|(?:[\w.\[\]-]|%(?!(?:25)*(?:3F|26|3D|23))[0-9A-F]{2}){0,60}?"
+    r"(?:token|secret|password|passwd|pwd|signature|credentials?))(?:\]|%(?:25)*5D)?"
 )
-"""The same as `config.logging` redacts."""
-BLOTTED = "=***"
-"""What stands in place of a key."""
+"""The same as `config.logging` redacts; a test holds them together."""
+_KEY = re.compile(rf"({_KEY_NAME})(?:(=)([^&#]+)|(%(?:25)*3D)((?:(?!%(?:25)*26)[^&#])+))", re.I)
+_BLOTTED = re.compile(r"(?:=|%(?:25)*3D)\*\*\*", re.I)
 _FROM_A_FEED = {
     "source": re.compile(r"rss.*|feed.*|twitter|newsletter", re.I),
     "rss": re.compile(r"|1|yes|true", re.I),
@@ -33,7 +42,7 @@ def without_keys(url: str) -> str:
     >>> without_keys("https://lab.example/feed?api_key=hush&day=1")
     'https://lab.example/feed?api_key=***&day=1'
     """
-    return _KEY.sub(rf"\1{BLOTTED}", url)
+    return _KEY.sub(r"\1\2\4***", url)
 
 
 def has_keys(url: str) -> bool:
@@ -43,7 +52,15 @@ def has_keys(url: str) -> bool:
 
 def keys_in(url: str) -> set[str]:
     """What `without_keys` hides, as it is written in the address and as it is meant."""
-    return {form for found in _KEY.finditer(url) for form in (found[2], unquote_plus(found[2]))}
+    values = (found[3] or found[5] for found in _KEY.finditer(url))
+    return {form for value in values for form in (value, unquote_plus(value), unquote_plus(unquote_plus(value)))}
+
+
+def whole(url: str) -> str:
+    """An address with its keys; `InvalidInput` for one as `without_keys` shows it, which is of no use for asking."""
+    if _BLOTTED.search(url):
+        raise InvalidInput(f"{url} is how an address is shown, without its key; give it with its key")
+    return url
 
 
 def split_url(text: str) -> SplitResult | None:

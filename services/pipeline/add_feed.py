@@ -13,7 +13,7 @@ from config.catalogue import NAME, FeedSpec
 from services.domain.errors import InvalidInput, MalformedDocument, UpstreamError
 from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest
 from services.domain.papers import ParsedFeed
-from services.domain.urls import BLOTTED, without_keys
+from services.domain.urls import whole, without_keys
 from services.domain.users import Actor
 from services.pipeline.acts import acting
 from services.pipeline.opml import recognise
@@ -57,9 +57,7 @@ def prepare(rt: Runtime, wanted: Wanted, *, check: bool) -> tuple[FeedSpec, Pars
         raise InvalidInput("give the address of a feed, or a kind with its parameters")
     if wanted.name and not NAME.fullmatch(wanted.name):
         raise InvalidInput(f"{wanted.name!r} may hold a-z, 0-9, . _ - and begins with a letter or digit")
-    if BLOTTED in wanted.url:
-        raise InvalidInput(f"{wanted.url} is how an address is shown, without its key; give it with its key")
-    kind, url, params = wanted.kind, wanted.url, dict(wanted.params)
+    kind, url, params = wanted.kind, whole(wanted.url), dict(wanted.params)
     if url and not kind:
         kind, url, recognised = recognise(url, rt.urls)
         params = recognised | params

@@ -12,6 +12,7 @@ from xml.sax.saxutils import quoteattr
 from services.domain.errors import InvalidInput, MalformedDocument
 from services.domain.feeds import FeedInfo, UpstreamUrls
 from services.domain.text import clean, safe_url
+from services.domain.urls import whole
 from services.pipeline.fetch import info
 from services.storage.tables import Feed
 from services.upstreams import kinds
@@ -61,7 +62,10 @@ def _outlines(root: Any) -> Iterator[Any]:
 def _outline(title: str, url: str, urls: UpstreamUrls) -> Outline:
     if safe_url(url) is None:
         return Outline(title=title, url=clean(url, limit=200), problem="not an http or https address")
-    kind, address, params = recognise(url, urls)
+    try:
+        kind, address, params = recognise(whole(url), urls)
+    except InvalidInput as error:
+        return Outline(title=title, url=url, problem=str(error))
     return Outline(title=title, url=address, kind=kind, params=params)
 
 

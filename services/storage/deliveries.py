@@ -39,7 +39,10 @@ def get(session: Session, delivery_id: int) -> tuple[Delivery, Subscriber, Editi
 
 
 def move(session: Session, delivery_id: int, to: str, *, now: datetime, **values: Any) -> None:
-    """Change a delivery's state, by a legal move only; `LeaseLost` when somebody else has moved it elsewhere."""
+    """Change a delivery's state, by a legal move only; `LeaseLost` when somebody else has moved it elsewhere.
+
+    Rows that the session has loaded are not updated.
+    """
     values = {"delivery": delivery_id, "state": to, "updated_at": now, **values}
     if not session.connection().execute(_moving(to), values).rowcount:
         raise LeaseLost(f"delivery {delivery_id} can no longer become {to}")

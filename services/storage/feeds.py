@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.papers import Rejected
+from services.domain.urls import whole
 from services.storage import seals
 from services.storage.sql import insert_ignore, upsert
 from services.storage.tables import Batch, Feed, Fetch, Job, Rejection, Sighting, Validator
@@ -47,12 +48,13 @@ class FeedLike(Protocol):
 def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime) -> None:
     """Make the feeds of origin `catalogue` what the file says; feeds added by hand are left alone.
 
-    A feed taken out of the file is retired with its history, and comes back with it.
+    A feed taken out of the file is retired with its history, and comes back with it. `InvalidInput` for an address that
+    lacks its key.
     """
     specs = list(specs)
     rows = [
         {
-            "name": s.name, "kind": s.kind, "title": s.title, "url": s.url, "params": dict(s.params),
+            "name": s.name, "kind": s.kind, "title": s.title, "url": whole(s.url), "params": dict(s.params),
             "interval_minutes": s.interval_minutes, "interval_fixed": s.interval_fixed,
             "fresh_minutes": s.fresh_minutes, "history_days": s.history_days, "origin": "catalogue",
             "paused": s.paused, "retired": False, "next_check_at": now, "failures": 0, "created_at": now,
@@ -86,11 +88,11 @@ def sync_catalogue(session: Session, specs: Iterable[FeedLike], *, now: datetime
 
 
 def add(session: Session, spec: FeedLike, *, now: datetime) -> Feed:
-    """Add one feed; `InvalidInput` when the name is taken."""
+    """Add one feed; `InvalidInput` when the name is taken, or the address lacks its key."""
     if find(session, spec.name) is not None:
         raise InvalidInput(f"there is a feed {spec.name!r} already; choose another --name")
     feed = Feed(
-        name=spec.name, kind=spec.kind, title=spec.title, url=spec.url, params=dict(spec.params),
+        name=spec.name, kind=spec.kind, title=spec.title, url=whole(spec.url), params=dict(spec.params),
         interval_minutes=spec.interval_minutes, interval_fixed=spec.interval_fixed, fresh_minutes=spec.fresh_minutes,
         history_days=spec.history_days, paused=spec.paused, mute_alerts=bool(spec.mute_alerts), next_check_at=now,
         created_at=now,

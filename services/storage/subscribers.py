@@ -66,11 +66,12 @@ def find_subscription(session: Session, subscriber_id: int, name: str) -> Subscr
 def get_subscription(session: Session, subscription_id: int) -> tuple[Subscription, Subscriber]:
     """One subscription with its subscriber, or `NotFound`."""
     subscription = session.get(Subscription, subscription_id)
-    if subscription is None:
+    subscriber = session.get(Subscriber, subscription.subscriber_id) if subscription else None
+    if subscription is None or subscriber is None:
         raise NotFound(
             f"there is no subscription {subscription_id}; `broadsheet subscriptions list` shows those there are"
         )
-    return subscription, session.get_one(Subscriber, subscription.subscriber_id)
+    return subscription, subscriber
 
 
 def list_subscriptions(session: Session, *, removed: bool = False) -> list[tuple[Subscription, Subscriber]]:

@@ -104,14 +104,16 @@ def find(session: Session, key: str) -> Suppression | None:
 def page(
     session: Session, *, text: str = "", in_addresses: bool = True, before: int | None = None, limit: int | None = None
 ) -> list[Suppression]:
-    """Suppressed addresses, the newest first; `text` is looked for in what was said and why, and `in_addresses`.
+    """Suppressed addresses, the newest first; `text` is looked for in why, and `in_addresses` in them and in what was
+    said, which often names them.
 
     Of addresses that are sealed only the whole one is found.
     """
     query = select(Suppression)
     if text:
-        found = [col(Suppression.detail).icontains(text, autoescape=True), _reason_has(text)]
+        found = [_reason_has(text)]
         if in_addresses:
+            found.append(col(Suppression.detail).icontains(text, autoescape=True))
             found.append(col(Suppression.address_key).icontains(text, autoescape=True))
             found.append(col(Suppression.address_key).in_(seals.keys_of_whole(session, text)))
         query = query.where(or_(*found))

@@ -36,6 +36,16 @@ def test_a_hard_bounce_or_a_complaint_suppresses_at_once(rt: Runtime) -> None:
         }  # fmt: skip
 
 
+def test_what_was_said_is_searched_only_by_those_who_see_addresses(rt: Runtime) -> None:
+    with rt.writing() as session:
+        said = "550 5.1.1 <ada@shore.example> unknown"
+        suppressions.suppress(session, KEY, reason="by_hand", detail=said, now=rt.now())
+    with rt.reading() as session:
+        for text, seen in (("ada@shore", 0), ("unknown", 0), ("by hand", 1)):
+            assert len(suppressions.page(session, text=text, in_addresses=False)) == seen
+            assert len(suppressions.page(session, text=text)) == 1
+
+
 def test_soft_bounces_suppress_when_they_are_five_within_a_month(rt: Runtime, clock: Clock) -> None:
     _subscriber(rt)
     _bounce(rt, "soft", b"long ago")

@@ -113,6 +113,15 @@ def test_a_switch_that_is_neither_true_nor_false_is_refused(tmp_path: Path, line
         load_catalogue(path)
 
 
+def test_an_address_that_lacks_its_key_is_refused(rt: Runtime, tmp_path: Path) -> None:
+    path = tmp_path / "feeds.toml"
+    path.write_text("[[feed]]\nname = 'blog'\nkind = 'rss'\nurl = 'https://blog.example/feed?key=***'\n")
+    with pytest.raises(CatalogueError, match="with its key"):
+        load_catalogue(path)
+    with pytest.raises(InvalidInput, match="with its key"):
+        sync(rt, replace(BLOG, url="https://blog.example/feed?u=https%3A%2F%2Fx.example%3Fkey%3D***"))
+
+
 def test_a_digest_taken_out_is_removed_and_comes_back(rt: Runtime) -> None:
     sync(rt, BLOG, digests=(DIGEST,))
     sync(rt, BLOG)

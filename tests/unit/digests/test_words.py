@@ -97,6 +97,7 @@ def test_moments_within_a_text_are_told_to_the_minute() -> None:
 @pytest.mark.parametrize(
     ("code", "detail", "said"),
     [("404", "lab answered 404: gone", "lab answered 404: gone"), ("550", "no such user", "550 no such user"),
+     ("250", "2.0.0 Ok: queued as 92501F", "250 2.0.0 Ok: queued as 92501F"), ("250", "250 2.0.0 Ok", "250 2.0.0 Ok"),
      ("ok", None, "ok"), (None, None, "")],
 )  # fmt: skip
 def test_an_answer_tells_its_code_once(code: str | None, detail: str | None, said: str) -> None:
