@@ -54,12 +54,12 @@ _LETTER = rf"(?:(?![{_UNSPACED}])[^\W_]|[\u0900-\u0963\u0966-\u0dff])"
 _JOINER = "[-\u2010\u2011\u2012\u2013'\u2019._]"
 _COMPOUND = re.compile(rf"[{_UNSPACED}](?:\u3099|\u309a)?|{_LETTER}+(?:{_JOINER}{_LETTER}+)*(?:\+\+|#)?")
 _ASCII_COMPOUND = re.compile(r"[a-z0-9]+(?:[-'._][a-z0-9]+)*(?:\+\+|#)?")
-_ASCII_JOINED = re.compile(r"(?<![a-z0-9])[a-z0-9]++(?:[-'._][a-z0-9]++)++")
+_ASCII_JOINED = re.compile(r"(?<![a-z0-9])[a-z0-9]+(?:[-'._][a-z0-9]+)+")
 _ASCII_JOINT = re.compile(r"[-'._](?<=[a-z0-9].)[a-z0-9]")
 _SPACED = {ord(c): " " for c in map(chr, range(128)) if not c.isalnum() and c != "#"}
 APART = " # "
 """Between texts written one after the other: a word that stands in none of them, so that no phrase goes across."""
-_NONE_LONG = re.compile(rf"(?:[^ ]{{0,{MAX_WORD}}}+ )*+[^ ]{{0,{MAX_WORD}}}+")
+_NONE_LONG = re.compile(rf"(?:[^ ]{{0,{MAX_WORD}}} )*[^ ]{{0,{MAX_WORD}}}")
 _JOINERS = re.compile(_JOINER)
 
 

@@ -67,6 +67,7 @@ def test_words_in_order_are_the_words_of_a_text(text: str) -> None:
 @given(st.lists(st.text(st.sampled_from("ab1éＡ言 -.'+#\\$_{}\n"), max_size=60), min_size=1, max_size=4))
 @example(["Jean-Pierre Ampère", "Jean-Pierre Ohm", "Ａ＃B"])
 @example(["a-b/c-d.e", "long" * 40])
+@example(["", "1.1.\\"])
 def test_words_of_several_texts_are_those_of_each(texts: list[str]) -> None:
     written, joined = in_order(*texts)
     alone = [in_order(text) for text in texts]
