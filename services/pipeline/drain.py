@@ -1,7 +1,7 @@
 """Drain: claim, run, and account for the outcome of one job after another.
 
 This is the only place where a job's failure becomes a retry or a dead letter, and the only loop there is:
-Celery tasks, the embedded service, `run --once` and the tests all come through `run_job`.
+Celery tasks, the embedded service, `run --once` and the tests all come through `run_jobs`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ from services.storage import jobs
 
 log = structlog.get_logger(__name__)
 
+GOES_ON_FOR = timedelta(seconds=1)
+"""So long a worker goes from one job to the next that was claimed with its end, before it looks anew at what there is
+to do."""
+
 Failed = Callable[[Session, Claim, BaseException, Runtime, bool], None]
 
 
@@ -48,8 +52,8 @@ class Handler:
     run: Callable[[Runtime, Claim], None]
     failed: Failed
     policy: RetryPolicy
-    run_on: Callable[[Runtime, Claim, send.Ended], None] | None = None
-    """As `run`, and on to jobs behind it, which it claims itself; it tells of each how it ended."""
+    run_on: Callable[[Runtime, Claim, datetime], Claim | None] | None = None
+    """As `run`; and until that moment it may claim the job that is next with its own outcome."""
 
 
 def _nothing(_: Session, __: Claim, ___: BaseException, ____: Runtime, _____: bool) -> None:
@@ -114,24 +118,36 @@ def run_next(
 
 def run_job(rt: Runtime, claim: Claim) -> str:
     """Run one claimed job and account for it; returns done, retry, waited, dead or lost."""
-    error: Exception | None = None
-    if not _used_up(claim):
-        with structlog.contextvars.bound_contextvars(**claim.told):
-            try:
-                HANDLERS[claim.kind].run(rt, claim)
-            except Exception as caught:  # whatever it is, it becomes a row
-                error = caught
-    return _ended(rt, claim, error)
+    return _run(rt, claim, until=None)[0]
 
 
 def run_jobs(rt: Runtime, claim: Claim) -> list[tuple[Claim, str]]:
-    """The same, and on to the jobs that its handler claims behind it; how each ended, in order."""
-    run_on = HANDLERS[claim.kind].run_on
-    if run_on is None or _used_up(claim):
-        return [(claim, run_job(rt, claim))]
+    """The same, and on to what is claimed with the end of one, for `GOES_ON_FOR`; how each ended, in order."""
+    until = rt.now() + GOES_ON_FOR
     ran: list[tuple[Claim, str]] = []
-    run_on(rt, claim, lambda one, error: ran.append((one, _ended(rt, one, error))))
+    following: Claim | None = claim
+    while following is not None:
+        one = following
+        outcome, following = _run(rt, one, until)
+        ran.append((one, outcome))
     return ran
+
+
+def _run(rt: Runtime, claim: Claim, until: datetime | None) -> tuple[str, Claim | None]:
+    """How a job ended, and what was claimed with its end."""
+    handler = HANDLERS[claim.kind]
+    error: Exception | None = None
+    following: Claim | None = None
+    if not _used_up(claim):
+        with structlog.contextvars.bound_contextvars(**claim.told):
+            try:
+                if until is not None and handler.run_on is not None:
+                    following = handler.run_on(rt, claim, until)
+                else:
+                    handler.run(rt, claim)
+            except Exception as caught:  # whatever it is, it becomes a row
+                error = caught
+    return _ended(rt, claim, error), following
 
 
 def _used_up(claim: Claim) -> bool:

@@ -11,7 +11,7 @@ an outcome waited for the next intent; but then nearly every kill would leave a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,12 +40,6 @@ SLACK_PACE_S = 1.0
 """Slack takes about one message a second in a channel."""
 HOUR, SHORTEST_WAIT = timedelta(hours=1), timedelta(seconds=1)
 
-GOES_ON_FOR = timedelta(seconds=1)
-"""So long a worker goes from mail to mail before it looks anew at what else there is to do."""
-
-Ended = Callable[[Claim, Exception | None], None]
-"""Told of a job that has ended, and of what."""
-
 OUTCOMES = {
     "suppress": ("suppressed", "the subscriber is not active"),
     "expire": ("expired", "too late to be of use"),
@@ -67,24 +61,11 @@ def send_deliveries(rt: Runtime, claim: Claim) -> None:
     _send_edition(rt, claim, until=None)
 
 
-def send_on(rt: Runtime, claim: Claim, ended: Ended) -> None:
-    """Send one edition as `send_deliveries` does, and go on to the next while that is the most urgent job there is.
-
-    `ended` is told of each job once what became of it is committed.
-    """
+def send_on(rt: Runtime, claim: Claim, until: datetime) -> Claim | None:
+    """As `send_deliveries`; the job of the next mail, where it is the most urgent one there is before `until`."""
     # At a rate each mail waits for its turn, and meanwhile another kind of job may be more urgent.
     at_rate = rt.settings.smtp_per_second or rt.settings.smtp_per_hour
-    until = None if at_rate else rt.now() + GOES_ON_FOR
-    following: Claim | None = claim
-    while following is not None:
-        one, following = following, None
-        with structlog.contextvars.bound_contextvars(**one.told):
-            try:
-                following = _send_edition(rt, one, until)
-            except Exception as error:  # whatever it is, it becomes a row
-                ended(one, error)
-            else:
-                ended(one, None)
+    return _send_edition(rt, claim, None if at_rate else until)
 
 
 def _send_edition(rt: Runtime, claim: Claim, until: datetime | None) -> Claim | None:
