@@ -5,52 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 import structlog
 
 _SECRET_KEYS = re.compile(r"(?i)(pass(word|wd)?|secret|token|authorization|api_?key|cookie)")
-_URL_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}://)(?P<user>[^/\s:@]*):[^/\s@]+@", re.IGNORECASE)
-# Of an Apprise address everything after the service's name may be a secret.
-_APPRISE = re.compile(r"(\bapprise:[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>]+", re.IGNORECASE)
-_WEBHOOK = re.compile(r"(\b(?:webhook|slack):[a-z]{3,8}://[^\s\"'<>/?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE)
-_SLACK_HOOK = re.compile(r"(hooks\.slack\.com/services/)[^\s\"'<>]+")
-_KEY_NAME = (
-    # Where a query or one of its parts begins; an address may itself be the value of a query, percent-encoded.
-    r"(?:[?&;]|%(?:25)*(?:3F|26))"
-    # What asks for the next page, sorts or looks up is no key.
-    r"(?!(?:(?:next|prev(?:ious)?)[_-]?)?(?:resumption|page|next|continuation|cursor|sync)[_-]?token(?:=|%)"
-    r"|(?:[\w.-]{0,60}[_.-])?(?:sort|order|group|query|search|filter|db|hot|primary|foreign|partition|row|cache|index"
-    r"|next|page)[_-]?key(?:=|%))"
-    # Short words end innocent ones (monkey, oauth), so they stand by themselves: after a separator, a hump or a prefix.
-    r"(?:(?:(?:[\w.\[\]-]|%(?!(?:25)*(?:3F|26|3D|23))[0-9A-F]{2}){0,60}?(?:[_.\[-]|%(?:25)*(?:5F|2D|2E|5B)"
-    r"|(?-i:(?<=[a-z0-9])(?=[A-Z]))|api|app|access|auth|secret|private|user|feed|rss|account|client|licen[cs]e"
-    r"|subscription|session|master|service|consumer|dev|developer|signing|pass))?(?:key|auth|sig)"
-    r"|(?:[\w.\[\]-]|%(?!(?:25)*(?:3F|26|3D|23))[0-9A-F]{2}){0,60}?"
-    r"(?:token|secret|password|passwd|pwd|signature|credentials?))(?:\]|%(?:25)*5D)?"
-)
-# The same as in `services.domain.urls`, which may not know this package; a test holds them together.
-_QUERY_KEY = re.compile(
-    rf"({_KEY_NAME})(?:(=)[^&#\s\"'<>]+|(%(?:25)*3D)(?:(?!%(?:25)*26)[^&#\s\"'<>])+)", re.IGNORECASE
-)
+
+Redact = Callable[[str, Iterable[str]], str]
+"""A text without secrets, those that are given among them."""
 
 
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without passwords and keys in addresses, the paths of Slack's and others' webhooks, and the given secret
-    values."""
-    text = _URL_PASSWORD.sub(r"\g<scheme>\g<user>:***@", text)
-    text = _APPRISE.sub(r"\1***", text)
-    text = _WEBHOOK.sub(r"\1/***", text)
-    text = _SLACK_HOOK.sub(r"\1***", text)
-    text = _QUERY_KEY.sub(r"\1\2\3***", text)
-    for secret in secrets:
-        if len(secret) >= 6:  # shorter ones would blot out ordinary words
-            text = text.replace(secret, "***")
-    return text
-
-
-def _redactor(secrets: tuple[str, ...]) -> structlog.typing.Processor:
+def _redactor(redact: Redact, secrets: tuple[str, ...]) -> structlog.typing.Processor:
     def clean(value: Any) -> Any:
         if isinstance(value, str):
             return redact(value, secrets)
@@ -89,11 +55,12 @@ def _one_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappin
 
 
 def configure_logging(
-    *, level: str = "info", style: str = "auto", secrets: Iterable[str] = (), stream: Any = None
+    *, redact: Redact, level: str = "info", style: str = "auto", secrets: Iterable[str] = (), stream: Any = None
 ) -> None:
     """Send structlog and the standard library's loggers to `stream` (stderr) in one form.
 
-    `style` is `json`, `console` or `auto`; `secrets` are values that must never be printed.
+    `style` is `json`, `console` or `auto`; `redact` goes over all that is written, `secrets` are values that must never
+    be printed.
     """
     stream = stream if stream is not None else sys.stderr
     as_json = style == "json" or (style == "auto" and not stream.isatty())
@@ -106,7 +73,7 @@ def configure_logging(
     finish: list[structlog.typing.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
-        _redactor(tuple(secrets)),
+        _redactor(redact, tuple(secrets)),
         *(() if as_json else (_one_line,)),
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json

@@ -25,7 +25,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from config.catalogue import SHIPPED, Catalogue, load_catalogue
-from config.logging import redact
 from config.settings import Settings
 from services.channels import Channel
 from services.channels.apprise import AppriseChannel
@@ -41,6 +40,7 @@ from services.channels.webhook import Webhook
 from services.domain.errors import InvalidInput, LeaseLost, RateLimited, UpstreamUnavailable
 from services.domain.feeds import FeedRequest, UpstreamUrls
 from services.domain.jobs import Claim, Hint, NewJob
+from services.domain.redaction import redact
 from services.domain.seals import Seals
 from services.storage import jobs, notices, quotas, service
 from services.storage.clock import clock_of, host_time

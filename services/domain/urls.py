@@ -13,7 +13,7 @@ _TRACKING = re.compile(
     r"|referrer|spm|cmpid|ncid|s_cid|vero_id|__s|trk|guccounter|wt\..*",
     re.I,
 )
-_KEY_NAME = (
+KEY_NAME = (
     # Where a query or one of its parts begins; an address may itself be the value of a query, percent-encoded.
     r"(?:[?&;]|%(?:25)*(?:3F|26))"
     # What asks for the next page, sorts or looks up is no key.
@@ -27,8 +27,8 @@ _KEY_NAME = (
     r"|(?:[\w.\[\]-]|%(?!(?:25)*(?:3F|26|3D|23))[0-9A-F]{2}){0,60}?"
     r"(?:token|secret|password|passwd|pwd|signature|credentials?))(?:\]|%(?:25)*5D)?"
 )
-"""The same as `config.logging` redacts; a test holds them together."""
-_KEY = re.compile(rf"({_KEY_NAME})(?:(=)([^&#]+)|(%(?:25)*3D)((?:(?!%(?:25)*26)[^&#])+))", re.I)
+"""The name of a key in the query of an address, and what it begins with."""
+_KEY = re.compile(rf"({KEY_NAME})(?:(=)([^&#]+)|(%(?:25)*3D)((?:(?!%(?:25)*26)[^&#])+))", re.I)
 _BLOTTED = re.compile(r"(?:=|%(?:25)*3D)\*\*\*", re.I)
 _FROM_A_FEED = {
     "source": re.compile(r"rss.*|feed.*|twitter|newsletter", re.I),

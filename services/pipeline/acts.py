@@ -15,9 +15,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from config.logging import redact
 from services.domain.errors import BroadsheetError
 from services.domain.jobs import Hint
+from services.domain.redaction import redact
 from services.domain.users import Actor
 from services.runtime import Runtime
 from services.storage import audit

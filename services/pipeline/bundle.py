@@ -19,8 +19,8 @@ from typing import Any
 from pydantic import SecretStr
 from sqlmodel import Session, SQLModel, select
 
-from config.logging import redact
 from services.domain.errors import NotFound
+from services.domain.redaction import redact
 from services.domain.text import clean
 from services.runtime import Runtime
 from services.storage import documents, feeds, jobs, reports

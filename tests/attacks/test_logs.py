@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from config.logging import configure_logging
+from services.domain.redaction import redact
 from tests.attacks.strings import STRINGS
 
 
@@ -28,7 +29,7 @@ def _as_before() -> Iterator[None]:
 
 def logged(style: str, text: str) -> str:
     stream = io.StringIO()
-    configure_logging(style=style, stream=stream)
+    configure_logging(redact=redact, style=style, stream=stream)
     structlog.get_logger("test").info("feed.failed", error=text, feed=text)
     structlog.get_logger("test").warning(text)
     logging.getLogger("other").warning("it said %s", text)
@@ -49,7 +50,7 @@ def test_three_events_are_three_lines_without_controls(style: str, name: str) ->
 
 def test_a_traceback_keeps_its_lines_and_loses_its_commands() -> None:
     stream = io.StringIO()
-    configure_logging(style="console", stream=stream)
+    configure_logging(redact=redact, style="console", stream=stream)
     try:
         raise ValueError("bad \x1b[2J entry")
     except ValueError:

@@ -30,10 +30,11 @@ EMBEDDED = (
     """
 from config.logging import configure_logging
 from config.settings import Settings
+from services.domain.redaction import redact
 from services.runtime import Runtime
 from workers.embedded import Service, wait_for_signal
 
-configure_logging(style="json")
+configure_logging(redact=redact, style="json")
 rt = Runtime.from_settings(Settings(_env_file=None))
 wait = wait_for_signal()
 with Service(rt):

@@ -27,6 +27,7 @@ from pydantic import SecretStr
 from config.logging import configure_logging
 from config.settings import PREFIX, Settings
 from services.domain.errors import BroadsheetError
+from services.domain.redaction import redact
 from services.domain.users import Actor
 from services.pipeline import drain, notify, operate, schedule, transfer
 from services.pipeline.bundle import make_bundle
@@ -158,7 +159,7 @@ def test_no_secret_comes_out_anywhere(
 ) -> None:
     rt = make_runtime(**settings_of(echo))
     with logged() as log:
-        configure_logging(level="debug", style="json", secrets=rt.settings.secret_values(), stream=log)
+        configure_logging(redact=redact, level="debug", style="json", secrets=rt.settings.secret_values(), stream=log)
         go_wrong(rt, echo)
         site = Site(rt)
         assert site.login(WORD["admin_password"]).status_code == 303

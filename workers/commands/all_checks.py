@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 
-from config.logging import redact
 from config.settings import Settings
 from services.domain.errors import BroadsheetError
+from services.domain.redaction import redact
 from services.runtime import Runtime
 from services.upstreams.http import HttpClient
 from workers.commands.catalogue_checks import catalogue_checks, check_switches

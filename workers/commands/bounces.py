@@ -155,6 +155,6 @@ def lift_suppression(address: Address, why: Why = "", as_json: Json = False) -> 
 
 def _shown(key: str) -> str:
     """An address as people write it; the secret part of a hook is not shown."""
-    from config.logging import redact
+    from services.domain.redaction import redact
 
     return redact(key.removeprefix("email:"))

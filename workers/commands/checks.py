@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from config.catalogue import CatalogueError
-from config.logging import redact
 from config.settings import PREFIX, Settings
 from services.channels.smtp_url import is_loopback
 from services.domain.errors import BroadsheetError
 from services.domain.feeds import FeedInfo
+from services.domain.redaction import redact
 from services.runtime import Runtime, disk_under
 from services.upstreams import kinds
 from workers.commands.faults import is_damage

@@ -78,8 +78,8 @@ def list_deliveries(
     as_json: Json = False,
 ) -> None:
     """Show deliveries, newest first (30; with --json all)."""
-    from config.logging import redact
     from services.digests.words import answer
+    from services.domain.redaction import redact
     from services.storage import deliveries, editions
 
     with opened() as rt, rt.reading() as session:
@@ -128,8 +128,8 @@ def resend_edition(
     as_json: Json = False,
 ) -> None:
     """Send an edition again to those who did not get it: failed, expired, suppressed or unknown deliveries."""
-    from config.logging import redact
     from services.domain.jobs import Hint
+    from services.domain.redaction import redact
     from services.pipeline.by_hand import SENDING, carry_out
     from services.pipeline.send import resend
     from services.storage import editions

@@ -28,6 +28,7 @@ from config.logging import configure_logging
 from config.settings import PREFIX, Settings
 from services.domain.errors import InvalidInput
 from services.domain.jobs import STAGES, NewJob
+from services.domain.redaction import redact
 from services.pipeline.schedule import edition_job
 from services.pipeline.subscribe import sync_catalogue
 from services.runtime import Runtime
@@ -64,7 +65,7 @@ def demo(once: bool, port: int, home: Path | None, as_json: bool) -> int:
     with _replay(state.get("port", 0)) as replay:
         _save(folder, {"port": replay.port})
         settings = _settings(folder, replay)
-        configure_logging(level="warning", style=settings.log_format)
+        configure_logging(redact=redact, level="warning", style=settings.log_format)
         if not as_json:
             _greet(console, folder, replay)
         rt = Runtime.from_settings(settings)

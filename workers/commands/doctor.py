@@ -132,8 +132,8 @@ def settings(
 
 def settings_rows(current: Settings) -> list[dict[str, Any]]:
     """Every setting: name, value (secrets as ***), source (environment, .env or default), description."""
-    from config.logging import redact
     from config.settings import PREFIX
+    from services.domain.redaction import redact
 
     in_environment = {name.upper() for name in os.environ}
     rows = []

@@ -230,7 +230,7 @@ def _sent(
 
 
 def _show_sent(result: dict[str, Any]) -> None:
-    from config.logging import redact
+    from services.domain.redaction import redact
 
     name = f"Edition {result['edition']} of {result['period']}"
     match result["state"]:

@@ -97,7 +97,7 @@ def database_trouble(error: BaseException) -> str | None:
         "OperationalError", "DatabaseError", "InterfaceError", "TimeoutError",
     }:  # fmt: skip
         return None
-    from config.logging import redact
+    from services.domain.redaction import redact
 
     said = redact(" ".join(str(getattr(error, "orig", None) or error).split()))
     if "locked" in said:

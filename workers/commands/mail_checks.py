@@ -6,12 +6,12 @@ import smtplib
 import ssl
 from collections.abc import Callable, Iterator
 
-from config.logging import redact
 from config.settings import Settings
 from services.channels.dkim import Signature
 from services.channels.mime import sender
 from services.channels.smtp_url import parse_smtp_url, split_smtp_urls
 from services.domain.errors import BroadsheetError
+from services.domain.redaction import redact
 from services.runtime import dkim_signatures
 from workers.commands.checks import TIMEOUT_S, Check, failure, ok, warning
 

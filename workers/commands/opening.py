@@ -48,8 +48,8 @@ def load_settings() -> Settings:
 
 
 def _fault(place: tuple[int | str, ...], message: str) -> str:
-    from config.logging import redact
     from config.settings import PREFIX
+    from services.domain.redaction import redact
 
     text = redact(message.removeprefix("Value error, "))
     if place:
@@ -61,13 +61,14 @@ def _fault(place: tuple[int | str, ...], message: str) -> str:
 def begin_logging(settings: Settings, *, service: bool) -> None:
     """Log to stderr. Short commands keep quiet about what goes well unless `--verbose` or the setting asks."""
     from config.logging import configure_logging
+    from services.domain.redaction import redact
 
     level = settings.log_level
     if not service and "log_level" not in settings.model_fields_set:
         level = "warning"
     if asked.verbose and level in {"warning", "error"}:
         level = "info"
-    configure_logging(level=level, style=settings.log_format, secrets=settings.secret_values())
+    configure_logging(redact=redact, level=level, style=settings.log_format, secrets=settings.secret_values())
 
 
 def me() -> Actor:

@@ -300,7 +300,7 @@ def to_of(subscriber: Any) -> str:
 
 
 def _show_lineage(told: Lineage) -> None:
-    from config.logging import redact
+    from services.domain.redaction import redact
 
     say(told.paper.title, style="bold")
     say(f"{told.paper.key} · first seen {when(told.paper.first_seen_at)}")

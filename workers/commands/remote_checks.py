@@ -9,9 +9,9 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from config.catalogue import CatalogueError
-from config.logging import redact
 from config.settings import Settings
 from services.domain.errors import BroadsheetError, RateLimited, UpstreamError, UpstreamRejected
+from services.domain.redaction import redact
 from services.runtime import Runtime
 from services.upstreams.http import HttpClient
 from services.upstreams.oidc import discovery_url, parse_discovery, parse_keys

@@ -103,7 +103,7 @@ def list_runs(
 
 
 def _short(text: str | None) -> str:
-    from config.logging import redact
+    from services.domain.redaction import redact
 
     line = redact(text or "").partition("\n")[0]
     return line if len(line) <= 160 else line[:159] + "…"
@@ -201,7 +201,7 @@ def show_run(
         )
         trace = next((a.traceback for a in reversed(tries) if a.traceback), None)
         if trace:
-            from config.logging import redact
+            from services.domain.redaction import redact
 
             say(redact(trace), style="dim")
 

@@ -153,7 +153,7 @@ def subscription_json(subscription: Subscription, subscriber: Subscriber) -> dic
 
 
 def _address(subscriber: Subscriber) -> str:
-    from config.logging import redact
+    from services.domain.redaction import redact
 
     return redact(to_of(subscriber))
 

@@ -18,11 +18,11 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from config.logging import redact
 from services.digests import words
 from services.digests.feed import FORMS
 from services.domain.categories import label
 from services.domain.links import standing
+from services.domain.redaction import redact
 from services.domain.text import clean, excerpt, latex_to_text, safe_url, strip_invisible
 from services.domain.urls import without_keys
 from services.domain.users import Actor

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from config.logging import redact
 from services.channels.apprise import AppriseChannel, fitting
 from services.digests.short import calm
 from services.domain.addresses import parse_address
@@ -25,6 +24,7 @@ from services.domain.errors import (
     InvalidInput,
     UpstreamUnavailable,
 )
+from services.domain.redaction import redact
 from services.upstreams.http import HttpClient
 from tests.servers import free_port
 

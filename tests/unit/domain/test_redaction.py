@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from config import logging
-from config.logging import redact
 from config.settings import Settings
-from services.domain import urls
 from services.domain.errors import InvalidInput
+from services.domain.redaction import redact
 from services.domain.urls import has_keys, keys_in, whole, without_keys
 
 
@@ -62,10 +60,6 @@ def test_a_key_ends_where_the_address_says_so() -> None:
 def test_a_text_without_a_blank_takes_no_longer_than_another() -> None:
     for text in ("?" + "a" * 150_000, "?" + "aA" * 25_000, "?" + "a_" * 25_000, "?" + "%25" * 20_000):
         assert redact(text) == text  # with the square of its length it is minutes
-
-
-def test_logs_and_addresses_know_the_same_keys() -> None:
-    assert urls._KEY_NAME == logging._KEY_NAME
 
 
 INNOCENT = (
