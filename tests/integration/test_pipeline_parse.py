@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
+from sqlmodel import Session
 
 from services.domain.feeds import DocumentInfo
 from services.domain.jobs import NewJob
+from services.domain.papers import PaperData
 from services.pipeline import drain, parse
 from services.pipeline.fetch import page_job
 from services.runtime import Runtime
-from services.storage import documents, feeds
+from services.storage import documents, feeds, papers
 from services.storage.tables import Feed, Fetch, Job, Paper, Rejection, Repo, Sighting
 from tests.conftest import MakeRuntime
 from tests.factories import add_feed, all_rows, dump
@@ -195,3 +199,25 @@ def test_every_feed_of_the_wild_is_a_voice_of_its_own() -> None:
 def test_page_jobs_are_named_by_feed_slot_batch_and_cursor() -> None:
     assert page_job(1, "hf", slot="s", batch="2026-11-24", cursor="2").key == "hf s 2026-11-24 2"
     assert page_job(1, "hf", slot="s").key == "hf s"
+
+
+def test_an_entry_the_database_refuses_is_rejected_and_the_page_goes_on(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parsers let no such entry through that we know of: here a store refuses one."""
+    real = papers.store_page
+
+    def refusing(session: Session, entries: Sequence[PaperData], **about: Any) -> papers.Stored:
+        done = real(session, entries, **about)
+        if any(entry.title.endswith("part 2") for entry in entries):
+            raise OverflowError("int too large to convert")
+        return done
+
+    monkeypatch.setattr(papers, "store_page", refusing)
+    row = parsed(rt, page(item(1), item(2), item(3)))
+    assert (row.state, row.seen, row.new, row.rejected) == ("parsed", 3, 2, 1)
+    (refused,) = all_rows(rt, Rejection, fetch_id=row.id)
+    assert (refused.position, refused.reason) == (2, "the database refuses it: int too large to convert")
+    assert {paper.key for paper in all_rows(rt, Paper)} == {"arxiv:2611.90001", "arxiv:2611.90003"}
+    (job,) = all_rows(rt, Job, kind="parse_document")
+    assert (job.state, job.attempts) == ("done", 1)
