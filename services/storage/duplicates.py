@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import combinations
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,24 +41,7 @@ def flag(session: Session, titles: Sequence[Mapping[str, Any]], *, now: datetime
 
     Pairs that are flagged, or decided, already stay as they are.
     """
-    new = {row["paper_id"] for row in titles}
-    pairs: set[tuple[int, int]] = set()
-    for column, keys in (
-        (Title.head_key, {row["head_key"] for row in titles} - {""}),
-        (Title.body_key, {row["body_key"] for row in titles} - {""}),
-    ):
-        alike: dict[str, set[int]] = defaultdict(set)
-        for part in chunks(sorted(keys)):
-            for paper_id, key in session.execute(
-                sa.select(col(Title.paper_id), col(column)).where(col(column).in_(part))
-            ):
-                alike[key].add(paper_id)
-        for ids in alike.values():
-            if 1 < len(ids) <= MOST_ALIKE:
-                ordered = sorted(ids)
-                pairs |= {
-                    (one, other) for n, one in enumerate(ordered) for other in ordered[n + 1 :] if {one, other} & new
-                }
+    pairs = {pair for name in ("head_key", "body_key") for pair in _meeting(session, titles, name)}
     if not pairs:
         return 0
     called = _read(session, pairs, col(Paper.title))
@@ -77,6 +61,25 @@ def flag(session: Session, titles: Sequence[Mapping[str, Any]], *, now: datetime
                  "found_at": now, "decided_at": None}
             )  # fmt: skip
     return len(insert_ignore(session, Duplicate, rows, ["paper_id", "other_id"], returning=["id"]))
+
+
+def _meeting(session: Session, titles: Sequence[Mapping[str, Any]], name: str) -> Iterator[tuple[int, int]]:
+    """Pairs of papers that share a key of that name, one of them among `titles`. A key that most titles have, as those
+    that begin with "Large language models", is counted and not read."""
+    new = {row["paper_id"] for row in titles}
+    keys = sorted({row[name] for row in titles} - {""})
+    key, paper_id = col(getattr(Title, name)), col(Title.paper_id)
+    few = sa.func.count(paper_id.distinct()).between(2, MOST_ALIKE)
+    telling: list[str] = []
+    for part in chunks(keys):
+        shared = session.execute(sa.select(key).where(key.in_(part)).group_by(key).having(few))
+        telling += [value for (value,) in shared]
+    alike: dict[str, set[int]] = defaultdict(set)
+    for part in chunks(telling):
+        for value, one in session.execute(sa.select(key, paper_id).where(key.in_(part))):
+            alike[value].add(one)
+    for ids in alike.values():
+        yield from (pair for pair in combinations(sorted(ids), 2) if not new.isdisjoint(pair))
 
 
 def _read(session: Session, pairs: Iterable[tuple[int, int]], column: Any) -> dict[int, Any]:
