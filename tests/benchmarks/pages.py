@@ -83,7 +83,8 @@ def records(count: int, *, seed: int = 1, start: int = 0) -> list[Record]:
 def _record(draw: random.Random, given: list[str], family: list[str], number: int) -> Record:
     month = 1 + number // 90_000 % 12
     year = 15 + number // 1_080_000
-    published = datetime(2026, 11, 23, 0, 0, tzinfo=UTC) - timedelta(seconds=draw.randrange(86_400))
+    # As on arXiv, the next number is a little later: 90,000 in the 28 days that every month has.
+    published = datetime(2000 + year, month, 1, tzinfo=UTC) + timedelta(days=28) * (number % 90_000) / 90_000
     version = 1 if draw.random() < 0.7 else draw.randrange(2, 6)
     people = tuple(
         f"{draw.choice(given)} {draw.choice('ABCDEFGHJKLM')}. {draw.choice(family)}"
