@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.domain.jobs import Claim
 from services.pipeline import drain
@@ -27,11 +28,13 @@ FLAT_MB = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One page: how many papers were there afterwards, the processor time it took, the memory held."""
+    """One page: how many papers were there afterwards, the processor time it took, the memory held, and what was
+    written to files."""
 
     papers: int
     seconds: float
     memory_mb: float
+    written_mb: float
 
 
 def fill(total: int, size: int) -> list[Step]:
@@ -42,15 +45,15 @@ def fill(total: int, size: int) -> list[Step]:
         with rt.writing() as session:
             feed = feeds.add(session, spec, now=rt.now())
         rt.add_jobs([page_job(feed.id or 0, feed.name, slot="backfill")])
-        last = time.process_time()
+        last, written = time.process_time(), written_mb()
 
         def look(claim: Claim, outcome: str) -> None:
-            nonlocal last
+            nonlocal last, written
             assert outcome == "done", f"{claim.kind} {claim.key}: {outcome}"
             if claim.kind == "parse_document":
-                now = time.process_time()
-                steps.append(Step(len(steps) * size + size, now - last, resident_mb()))
-                last = now
+                now, all_written = time.process_time(), written_mb()
+                steps.append(Step(len(steps) * size + size, now - last, resident_mb(), all_written - written))
+                last, written = now, all_written
 
         drain.run_until_idle(rt, ticking=False, stages=("fetch", "parse"), on_job=look)
     assert len(steps) * size >= total, f"{len(steps)} pages of {size} are not {total} papers"
@@ -66,13 +69,15 @@ def grown(options: Options) -> Iterator[Result]:
     options.curves["memory as the archive grows"] = [(one.papers, one.memory_mb) for one in steps]
     options.units["memory as the archive grows"] = "MB"
     marks = [mark for mark in MARKS if mark < total] or [total // 3]
-    first, reference = marks[0], _seconds(steps, marks[0], size)
+    first, near = marks[0], _near(steps, marks[0], size)
+    reference, little = _seconds(near), _written(near)
     for mark in [*marks[1:], total]:
-        spent = _seconds(steps, mark, size)
+        near = _near(steps, mark, size)
+        spent = _seconds(near)
         yield Result(
             name=f"backfill: throughput at {mark:,} papers", ratio=reference / spent, target=0.8, spread=0.0,
             reference=f"that at {first:,}", note=f"{size / spent:,.0f} papers/s of processor beside "
-            f"{size / reference:,.0f}",
+            f"{size / reference:,.0f}; {_written(near):,.1f} MB written a page beside {little:,.1f}",
         )  # fmt: skip
     early = next(one.memory_mb for one in steps if one.papers >= first)
     most = max(one.memory_mb for one in steps)
@@ -83,7 +88,19 @@ def grown(options: Options) -> Iterator[Result]:
     )  # fmt: skip
 
 
-def _seconds(steps: list[Step], mark: int, size: int) -> float:
-    """Of a page near a mark: the median of the five up to it and, at the beginning, those after the first."""
-    near = [one.seconds for one in steps[1:] if mark - 5 * size < one.papers <= mark] or [steps[-1].seconds]
-    return statistics.median(near)
+def _near(steps: list[Step], mark: int, size: int) -> list[Step]:
+    """The five pages up to a mark; at the beginning those after the first."""
+    return [one for one in steps[1:] if mark - 5 * size < one.papers <= mark] or [steps[-1]]
+
+
+def _seconds(steps: list[Step]) -> float:
+    return statistics.median(one.seconds for one in steps)
+
+
+def _written(steps: list[Step]) -> float:
+    return statistics.mean(one.written_mb for one in steps)
+
+
+def written_mb() -> float:
+    """What this process has written to files and sockets, in MB."""
+    return int(Path("/proc/self/io").read_text().split("wchar:")[1].split()[0]) / 1e6
