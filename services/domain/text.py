@@ -253,18 +253,46 @@ def _convert(source: str, *, math: bool = False) -> str:
         return source
     if source.count("{") > 200 or len(source) > 20_000:
         return _stripped(source)  # deep nesting is no prose, and costs pylatexenc its stack
-    from pylatexenc import latex2text, latexwalker
+    from pylatexenc import latex2text
 
+    ends: list[Exception] = []
     try:
         # Made anew each time (30 µs): it keeps state while it works and may be called from several threads.
         converter = latex2text.LatexNodes2Text(
             latex_context=_text_context(), math_mode="text", keep_comments=True, strict_latex_spaces=False
         )
         prepared = f"${source}$" if math else source
-        walker = latexwalker.LatexWalker(prepared, tolerant_parsing=False)
+        walker = _walker()(prepared, ends, tolerant_parsing=False)
         return str(converter.nodelist_to_text(walker.get_latex_nodes()[0]))
     except Exception:  # its parser raises many kinds on malformed TeX; the text itself is still readable
         return _stripped(source)
+    finally:
+        for end in ends:
+            end.__traceback__ = None
+
+
+@cache
+def _walker() -> type[latexwalker.LatexWalker]:
+    """pylatexenc's parser, which also lists the exceptions by which it tells itself that the text ends.
+
+    It keeps them in the very frames that they name: all of their callers with all they hold, as a page of papers,
+    would stay until the collector comes by.
+    """
+    from pylatexenc import latexwalker
+
+    class Walker(latexwalker.LatexWalker):  # type: ignore[misc]
+        def __init__(self, source: str, ends: list[Exception], **options: object) -> None:
+            super().__init__(source, **options)
+            self._ends = ends
+
+        def get_token(self, *place: object, **options: object) -> object:
+            try:
+                return super().get_token(*place, **options)
+            except latexwalker.LatexWalkerEndOfStream as end:
+                self._ends.append(end)
+                raise
+
+    return Walker
 
 
 def _stripped(source: str) -> str:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import time
 import unicodedata
+import weakref
 
 import pytest
 from hypothesis import given
@@ -257,3 +259,22 @@ def test_hostile_tex_is_answered_in_time(hostile: str) -> None:
     begun = time.thread_time()
     latex_to_text(hostile)
     assert time.thread_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "source", [r"Schr\"odinger \emph{cats}", r"\emph{cats", r"\begin{cats} $x^2$", r"\frac{1}", "plain"]
+)
+def test_reading_tex_keeps_nothing_of_its_caller(source: str) -> None:
+    class Page:
+        """What a caller holds."""
+
+    def caller() -> weakref.ref[Page]:
+        page = Page()
+        latex_to_text(source)
+        return weakref.ref(page)
+
+    gc.disable()
+    try:
+        assert caller()() is None
+    finally:
+        gc.enable()
