@@ -147,32 +147,28 @@ def store(
 
     if not halving:
         return write(parsed.papers), rejected
-
-    def attempt(entries: Sequence[PaperData]) -> None:
-        if not entries:
-            return
+    left = [parsed.papers]
+    while left:
+        entries = left.pop()
         try:
             with session.begin_nested():
                 done = write(entries)
         except REFUSED as error:
-            if len(entries) == 1:
-                if _is_databases_own(error):
-                    raise
-                entry = entries[0]
-                position = entry.rank or parsed.papers.index(entry) + 1
-                reason = f"the database refuses it: {str(error.__cause__ or error)[:200]}"
-                rejected.append(Rejected(reason=reason, entry=entry.title[:500], position=position))
-                return
-            middle = len(entries) // 2
-            attempt(entries[:middle])
-            attempt(entries[middle:])
-            return
+            if len(entries) > 1:
+                middle = len(entries) // 2
+                left += [entries[middle:], entries[:middle]]
+                continue
+            if _is_databases_own(error):
+                raise
+            entry = entries[0]
+            position = entry.rank or parsed.papers.index(entry) + 1
+            reason = f"the database refuses it: {str(error.__cause__ or error)[:200]}"
+            rejected.append(Rejected(reason=reason, entry=entry.title[:500], position=position))
+            continue
         for name in ("new", "changed", "known", "merged", "alike", "events"):
             setattr(total, name, getattr(total, name) + getattr(done, name))
         total.paper_ids += done.paper_ids
         total.new_repo_ids += done.new_repo_ids
-
-    attempt(parsed.papers)
     return total, rejected
 
 
