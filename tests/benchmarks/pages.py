@@ -2,7 +2,7 @@
 
 Shapes and proportions are those of the real services (a third of the papers with a comment, an eighth with a
 link to code, names with accents, line breaks inside texts, formulas, subject classes beside categories), and of as
-many words: 40,000 drawn titles have 30,500 different ones, 40,000 real titles 30,000, and as many begin alike.
+many words: 40,000 drawn titles have 36,000 different ones, 40,000 real titles 30,000, and as many begin alike.
 """
 
 from __future__ import annotations
@@ -64,12 +64,10 @@ _FAMILY = (
 )
 _PRIMARY = ("cs.CL", "cs.LG", "cs.CV", "cs.AI", "stat.ML", "math.OC", "quant-ph", "hep-th", "cs.RO", "eess.AS")
 _ASIDE = ("68T50", "I.2.7", "62H30, 68T45")
-_STOCK = ("Large Language Models", "Towards", "On the", "Learning to", "Deep Learning for", "A Survey of", "Efficient")
-"""How many titles begin."""
 _SYLLABLES_TEXT = "ba cor den fi gra hel im jo kal lum mor nex o pra qui ros sta tor ul ver wyn xen yl zer"
 _SYLLABLES = _SYLLABLES_TEXT.split()
-_LEXICON = 200_000
-"""Words made of syllables, the n-th drawn a share of about 1/n: names, methods, terms of a trade."""
+_LEXICON, _BEGINNINGS = 200_000, 200_000
+"""Words made of syllables: names, methods, terms of a trade. And ways to begin a title, as "Graph neural networks"."""
 _FORMULAS = ("$x^2$", "$O(n \\log n)$", "$\\alpha$-stable", "$\\mathcal{L}_1$", "$p<0.05$")
 
 
@@ -118,22 +116,34 @@ def _record(draw: random.Random, given: list[str], family: list[str], number: in
     )
 
 
-def _rare(draw: random.Random) -> str:
-    """A word of the lexicon: its number in the order of frequency, written in syllables."""
-    number = int(_LEXICON ** draw.random()) + len(_SYLLABLES) ** 2
-    word = ""
-    while number:
-        number, digit = divmod(number, len(_SYLLABLES))
+def _rank(draw: random.Random, most: int, flat: int) -> int:
+    """A place in the order of frequency, below `most`: the n-th comes in a share of about 1/(n + flat)."""
+    return int(flat * ((1 + most / flat) ** draw.random() - 1))
+
+
+def _spelled(number: int) -> str:
+    word, left = "", number + len(_SYLLABLES) ** 2
+    while left:
+        left, digit = divmod(left, len(_SYLLABLES))
         word += _SYLLABLES[digit]
     return word
 
 
+def _rare(draw: random.Random) -> str:
+    return _spelled(_rank(draw, _LEXICON, 1))
+
+
 def _title(draw: random.Random) -> str:
     words = [
-        _rare(draw) if draw.random() < 0.3 else draw.choice(_WORDS).capitalize() for _ in range(draw.randrange(6, 12))
+        _rare(draw) if draw.random() < 0.2 else draw.choice(_WORDS).capitalize() for _ in range(draw.randrange(5, 11))
     ]
-    if draw.random() < 0.03:
-        words.insert(0, draw.choice(_STOCK))
+    if draw.random() < 0.004:
+        words = ["Large", "Language", "Models", *words]
+    elif draw.random() < 0.3:
+        begins = _rank(draw, _BEGINNINGS, 40)
+        words = [_spelled(begins).capitalize(), _WORDS[begins % len(_WORDS)].capitalize(), *words]
+    else:
+        words = [_spelled(_rank(draw, _LEXICON, 300)).capitalize(), *words]
     if draw.random() < 0.08:
         words.insert(2, draw.choice(_FORMULAS))
     return " ".join(words[:5]) + ("\n  " if len(words) > 9 else " ") + " ".join(words[5:])
