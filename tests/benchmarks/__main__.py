@@ -73,10 +73,9 @@ def table(results: Sequence[Result]) -> Table:
     """The results for a terminal."""
     shown = Table("benchmark", "ratio", "target", "spread", "reference", "seen", title="more is better")
     for one in results:
-        colour = "green" if one.ok else "red"
-        shown.add_row(
-            one.name, f"[{colour}]{one.ratio:.2f}[/]", f"{one.target:g}", f"{one.spread:.0%}", one.reference, one.note
-        )
+        colour = ("green" if one.ok else "red") if one.target else "default"
+        wanted = f"{one.target:g}" if one.target else "-"
+        shown.add_row(one.name, f"[{colour}]{one.ratio:.2f}[/]", wanted, f"{one.spread:.0%}", one.reference, one.note)
     return shown
 
 

@@ -1,4 +1,7 @@
-"""Peers beside us on the same days of papers, each in a process of its own: papers a second, and memory."""
+"""Peers beside us on the same days of papers, each in a process of its own: papers a second, and memory.
+
+By the clock, since some work in several processes; the note says what it is by the processor.
+"""
 
 from __future__ import annotations
 
@@ -7,70 +10,67 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import _pytest.outcomes
 
 from tests import servers
 from tests.benchmarks import pages, places
+from tests.benchmarks.bench_pipeline import by_start, pages_of
 from tests.benchmarks.harness import Options, Result, rate, ratio_of
-from tests.benchmarks.peers import PAGE
+from tests.benchmarks.peers import PAGE, Spent
 
-TARGETS = {"plain": 10.0, "reader": 10.0, "celery": 10.0}
+KEPT_BY_READER = "no identifiers, repositories, sightings or ledger"
 WAYS = {
-    "plain": "feedparser, ORM row by row", "reader": "reader (PyPI) into its SQLite",
-    "celery": "a Celery task a paper, Redis, ORM",
-}  # fmt: skip
+    "plain": (0.0, "feedparser, ORM row by row: papers, authors, addresses alone; for comparison"),
+    "plain-full": (1.0, "the same facts by feedparser, ORM row by row"),
+    "reader": (0.0, f"reader (PyPI) into its SQLite: {KEPT_BY_READER}, no words for searching; for comparison"),
+    "reader-search": (1.0, f"reader (PyPI), its index for searching brought up to date: {KEPT_BY_READER}"),
+    "celery": (0.0, "the lean plain way, a Celery task a paper, Redis; for comparison"),
+    "celery-full": (1.0, "the same facts by the plain way, a Celery task a paper, Redis"),
+}
+"""Target and reference of each: nobody who keeps as much is to be faster (by how much the plain way is to be slower is
+said in `end-to-end`). Those that keep far less than ours, and none of the words, have no target."""
 
 
 def beside(options: Options) -> Iterator[Result]:
     """Each peer takes in the same pages; those that cannot run here are left out."""
     count = options.some(PAGE, 30)
     records = (pages.saved_records() or pages.records(count))[:count]
-    count = len(records)
-    with places.Pages(_page_of(records)) as upstream:
-        ways = [name for name in TARGETS if name != "reader" or importlib.util.find_spec("reader")]
-        ours: list[tuple[float, float]] = []
-        theirs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    with ExitStack() as stack:
+        upstream = stack.enter_context(places.Pages(by_start(pages_of(records, PAGE))))
+        ways = [name for name in WAYS if not name.startswith("reader") or importlib.util.find_spec("reader")]
+        broker = ""
+        try:
+            broker = stack.enter_context(servers.redis_server()).url
+        except _pytest.outcomes.OutcomeException:
+            ways = [name for name in ways if not name.startswith("celery")]
+        ours: list[Spent] = []
+        theirs: dict[str, list[Spent]] = {name: [] for name in ways}
         for _ in range(options.some(3, 1)):
-            ours.append(_run("broadsheet", upstream.url, count, ""))
+            ours.append(_run("broadsheet", upstream.url, count, broker))
             for name in ways:
-                if name != "celery":
-                    theirs[name].append(_run(name, upstream.url, count, ""))
-                    continue
-                try:
-                    with servers.redis_server() as redis:
-                        theirs[name].append(_run(name, upstream.url, count, redis.url))
-                except _pytest.outcomes.OutcomeException:
-                    continue
-    seconds = [spent for spent, _ in ours]
+                theirs[name].append(_run(name, upstream.url, count, broker))
+    seconds = [one.seconds for one in ours]
     for name in ways:
-        if not theirs[name]:
-            continue
-        spent = [one for one, _ in theirs[name]]
+        target, reference = WAYS[name]
+        spent = [one.seconds for one in theirs[name]]
         ratio, spread = ratio_of(seconds, spent)
+        by_processor, _ = ratio_of([one.processor_s for one in ours], [one.processor_s for one in theirs[name]])
         yield Result(
-            name=f"peers: {name}", ratio=ratio, target=TARGETS[name], spread=spread, reference=WAYS[name],
-            note=f"{rate(count, seconds)} papers/s in {max(rss for _, rss in ours):.0f} MB beside "
-            f"{rate(count, spent)} in {max(rss for _, rss in theirs[name]):.0f} MB",
+            name=f"peers: {name}", ratio=ratio, target=target, spread=spread, reference=reference,
+            note=f"{rate(count, seconds)} papers/s in {max(one.rss_mb for one in ours):.0f} MB beside "
+            f"{rate(count, spent)} in {max(one.rss_mb for one in theirs[name]):.0f} MB; "
+            f"{by_processor:.1f} by the processor",
         )  # fmt: skip
 
 
-def _page_of(records: Sequence[pages.Record]) -> Callable[[str], bytes]:
-    bodies = {
-        start: pages.atom_page(records[start : start + PAGE], start=start, total=len(records))
-        for start in range(0, len(records), PAGE)
-    }
-    return lambda path: bodies[int(parse_qs(urlsplit(path).query).get("start", ["0"])[0])]
-
-
-def _run(name: str, url: str, count: int, broker: str) -> tuple[float, float]:
-    """(seconds, MB) of one peer."""
+def _run(name: str, url: str, count: int, broker: str) -> Spent:
+    """What one peer spent."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.peers", name, url, str(count)], check=False, capture_output=True,
         text=True, env={**os.environ, "PEER_BROKER": broker or "memory://"},
     )  # fmt: skip
     assert done.returncode == 0, f"{name}: {done.stderr[-2000:]}"
-    said = json.loads(done.stdout.splitlines()[-1])
-    return float(said["seconds"]), float(said["rss_mb"])
+    return Spent(**json.loads(done.stdout.splitlines()[-1]))

@@ -17,7 +17,6 @@ from tests import servers
 from tests.benchmarks import (
     bench_backfill,
     bench_digests,
-    bench_peers,
     bench_plan,
     bench_workers,
     pages,
@@ -26,6 +25,7 @@ from tests.benchmarks import (
     reference_mail,
     scale_run,
 )
+from tests.benchmarks.bench_pipeline import by_start, pages_of
 from tests.benchmarks.harness import Options
 from tests.benchmarks.mail_sink import sink
 from tests.benchmarks.scale_run import Part, Seen
@@ -67,13 +67,14 @@ def test_mails_are_handed_over_and_each_step_is_in_the_ledger() -> None:
 
 def test_peers_take_in_the_same_papers(tmp_path: Path) -> None:
     records = pages.records(4)
-    names = ["broadsheet", "plain", *(["reader"] if importlib.util.find_spec("reader") else [])]
-    with places.Pages(bench_peers._page_of(records)) as upstream:
-        for name in names:
-            seconds, worker_mb = peers.PEERS[name](upstream.url, len(records), tmp_path)
-            assert seconds > 0
-            assert worker_mb == 0.0
-    assert peers._most_mb("self") > 10
+    readers = ["reader", "reader-search"] if importlib.util.find_spec("reader") else []
+    with places.Pages(by_start(pages_of(records, peers.PAGE))) as upstream:
+        for name in ("broadsheet", "plain", "plain-full", *readers):
+            folder = tmp_path / name
+            folder.mkdir()
+            spent = peers.PEERS[name](upstream.url, len(records), folder)
+            assert spent.seconds > 0, name
+            assert spent.rss_mb > 10, name
 
 
 def test_a_backfill_says_how_it_went_as_it_grew() -> None:
