@@ -66,12 +66,14 @@ _ARCHIVES = (
     "|dg-ga|funct-an|gr-qc|hep-ex|hep-lat|hep-ph|hep-th|math-ph|math|mtrl-th|nlin|nucl-ex|nucl-th|patt-sol"
     "|physics|plasm-ph|q-alg|q-bio|quant-ph|solv-int|stat|supr-con"
 )
-_ARXIV_ID = re.compile(
-    rf"(?:(?P<new>\d{{2}}(?:0[1-9]|1[0-2])\.\d{{4,5}})"
-    rf"|(?P<archive>{_ARCHIVES})(?:\.[a-z]{{2}})?/(?P<number>\d{{2}}(?:0[1-9]|1[0-2])\d{{3}}))"
-    r"(?:v(?P<version>[1-9]\d{0,3}))?",
-    re.I,
+_ID = (
+    r"(?:(\d{2}(?:0[1-9]|1[0-2])\.\d{4,5})"
+    rf"|({_ARCHIVES})(?:\.[a-z]{{2}})?/(\d{{2}}(?:0[1-9]|1[0-2])\d{{3}}))"
+    r"(?:v([1-9]\d{0,3}))?"
 )
+_ARXIV_ID = re.compile(_ID, re.I)
+_USUAL_ARXIV = re.compile(rf"(?-i:oai:arXiv\.org:|https?://(?:export\.)?arxiv\.org/abs/)?{_ID}", re.I)
+"""As arXiv itself gives an id: bare, in OAI-PMH and RSS, in its API."""
 _ARXIV_DOI = re.compile(r"10\.48550/arxiv\.(?P<id>.+)", re.I)
 _ARXIV_PREFIX = re.compile(
     r"(?:oai:arxiv\.org:|(?:arxiv\s+preprint\s+)?arxiv\s*:?\s*|arxiv\s+preprint\s*:?\s*|info:arxiv/)", re.I
@@ -102,13 +104,13 @@ def parse_arxiv(text: str) -> ArxivId | None:
     inside sentences are not looked for. The subject class of old ids is dropped: `math.GT/0309136v2` is
     `math/0309136`, version 2. Returns `None` for anything else.
     """
-    usual = _match_arxiv(text.removeprefix("oai:arXiv.org:"))
+    usual = _USUAL_ARXIV.fullmatch(text)
     if usual is not None:
-        return usual
+        return _arxiv_found(usual)
     text = clean(text, limit=2_000)
     parts = split_url(text)
     if parts is not None:
-        return _arxiv_from_parts(parts)
+        return _arxiv_at(parts.hostname or "", parts.path)
     candidate = re.sub(r"\s*\[[\w.-]+\]$", "", text)
     candidate = re.sub(r"^doi:\s*", "", candidate, flags=re.I)
     doi = _ARXIV_DOI.fullmatch(candidate)
@@ -123,10 +125,14 @@ def parse_arxiv(text: str) -> ArxivId | None:
 
 def _match_arxiv(text: str) -> ArxivId | None:
     found = _ARXIV_ID.fullmatch(text)
-    if found is None or not _was_given_out(found["new"] or "", found["number"] or ""):
+    return None if found is None else _arxiv_found(found)
+
+
+def _arxiv_found(found: re.Match[str]) -> ArxivId | None:
+    new, archive, number, version = found.groups()
+    if not _was_given_out(new or "", number or ""):
         return None
-    base = found["new"] or f"{found['archive'].lower()}/{found['number']}"
-    return ArxivId(base, int(found["version"]) if found["version"] else None)
+    return ArxivId(new or f"{archive.lower()}/{number}", int(version) if version else None)
 
 
 def _was_given_out(new: str, old: str) -> bool:
@@ -138,8 +144,8 @@ def _was_given_out(new: str, old: str) -> bool:
     return month >= "0704" and len(number) == (4 if month < "1501" else 5)
 
 
-def _arxiv_from_parts(parts: SplitResult) -> ArxivId | None:
-    host, path = parts.hostname or "", unquote(parts.path).rstrip(_TRAILING)
+def _arxiv_at(host: str, path: str) -> ArxivId | None:
+    path = unquote(path).rstrip(_TRAILING)
     if _is_doi_host(host):
         doi = _ARXIV_DOI.fullmatch(path.strip("/"))
         return _match_arxiv(doi["id"]) if doi else None
@@ -181,13 +187,13 @@ def parse_doi(text: str) -> str | None:
     text = clean(text, limit=2_000)
     parts = split_url(text)
     if parts is not None:
-        return _doi_from_parts(parts)
+        return _doi_at(parts.hostname or "", parts)
     prefix = _DOI_PREFIX.match(text)
     return _tidy_doi(text[prefix.end() :] if prefix else text)
 
 
-def _doi_from_parts(parts: SplitResult) -> str | None:
-    host, path = (parts.hostname or "").lower(), unquote(parts.path)
+def _doi_at(host: str, parts: SplitResult) -> str | None:
+    path = unquote(parts.path)
     if _is_doi_host(host):
         return _tidy_doi(path.strip("/"))
     if host.endswith(("biorxiv.org", "medrxiv.org")):
@@ -254,17 +260,19 @@ def identifiers_from_url(url: str) -> tuple[Identifier, ...]:
 
 def paper_named_by(parts: SplitResult) -> Identifier | None:
     """The arXiv id, DOI, OpenReview, PubMed or PMC id an http(s) address spells out, else `None`."""
-    arxiv = _arxiv_from_parts(parts)
+    host = parts.hostname or ""  # worked out anew each time it is asked for
+    arxiv = _arxiv_at(host, parts.path)
     if arxiv:
         return Identifier("arxiv", arxiv.base)
-    doi = _doi_from_parts(parts)
+    doi = _doi_at(host, parts)
     if doi:
         return Identifier("doi", doi)
-    return _openreview(parts) or _pubmed(parts) or _semantic_scholar(parts)
+    bare = host.removeprefix("www.")
+    return _openreview(bare, parts) or _pubmed(bare, parts) or _semantic_scholar(bare, parts)
 
 
-def _openreview(parts: SplitResult) -> Identifier | None:
-    if (parts.hostname or "") not in ("openreview.net", "www.openreview.net"):
+def _openreview(host: str, parts: SplitResult) -> Identifier | None:
+    if host != "openreview.net":
         return None
     if parts.path.rstrip("/") not in ("/forum", "/pdf", "/attachment"):
         return None
@@ -277,9 +285,9 @@ _S2_PATH = re.compile(
 )
 
 
-def _semantic_scholar(parts: SplitResult) -> Identifier | None:
+def _semantic_scholar(host: str, parts: SplitResult) -> Identifier | None:
     """`…/CorpusID:123`, and the addresses of its API that name a paper by another's name (`paper/arXiv:2601.01234`)."""
-    if (parts.hostname or "").removeprefix("www.") not in ("api.semanticscholar.org", "semanticscholar.org"):
+    if host not in ("api.semanticscholar.org", "semanticscholar.org"):
         return None
     found = _S2_PATH.fullmatch(unquote(parts.path).rstrip(_TRAILING))
     if found is None:
@@ -294,8 +302,7 @@ def _semantic_scholar(parts: SplitResult) -> Identifier | None:
         return None
 
 
-def _pubmed(parts: SplitResult) -> Identifier | None:
-    host = (parts.hostname or "").removeprefix("www.")
+def _pubmed(host: str, parts: SplitResult) -> Identifier | None:
     if host == "europepmc.org":
         found = _EUROPE_PMC_PATH.fullmatch(parts.path)
         if found is None:

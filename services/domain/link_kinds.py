@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
 
 from services.domain.identifiers import paper_named_by, parse_doi
 from services.domain.text import safe_url
@@ -19,8 +20,7 @@ LINK_KINDS = ("code", "model", "dataset", "space", "project", "organization", "d
 """Every kind of link there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Classified:
+class Classified(msgspec.Struct, frozen=True, gc=False):
     """`kind` is one of `LINK_KINDS`, or empty when the host says nothing; `slug` as in `LinkData`."""
 
     url: str
@@ -68,7 +68,7 @@ def classify(url: str) -> Classified | None:
         return _owner_and_name(host, segments[0], segments[1] if len(segments) > 1 else "")
     if _GITLAB_HOST.fullmatch(host):
         return _gitlab(host, segments, parts)
-    if re.search(r"\.(?:mp4|webm|mov|avi)$", parts.path, re.I):
+    if parts.path.lower().endswith((".mp4", ".webm", ".mov", ".avi")):
         return Classified(address, "video")
     return Classified(address, "")
 

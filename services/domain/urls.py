@@ -30,6 +30,8 @@ KEY_NAME = (
 """The name of a key in the query of an address, and what it begins with."""
 _KEY = re.compile(rf"({KEY_NAME})(?:(=)([^&#]+)|(%(?:25)*3D)((?:(?!%(?:25)*26)[^&#])+))", re.I)
 _BLOTTED = re.compile(r"(?:=|%(?:25)*3D)\*\*\*", re.I)
+_SCHEME = re.compile(r"https?://", re.I)
+_WITHOUT_SCHEME = re.compile(r"(?:[a-z]+\.)?(?:arxiv|doi)\.org/", re.I)
 _FROM_A_FEED = {
     "source": re.compile(r"rss.*|feed.*|twitter|newsletter", re.I),
     "rss": re.compile(r"|1|yes|true", re.I),
@@ -65,9 +67,9 @@ def whole(url: str) -> str:
 
 def split_url(text: str) -> SplitResult | None:
     """An http(s) URL in parts, `arxiv.org/…` and `doi.org/…` without scheme too; `None` for anything else."""
-    if re.match(r"(?:[a-z]+\.)?(?:arxiv|doi)\.org/", text, re.I):
+    if _WITHOUT_SCHEME.match(text):
         text = "https://" + text
-    if not re.match(r"https?://", text, re.I):
+    if not _SCHEME.match(text):
         return None
     try:
         parts = urlsplit(text)

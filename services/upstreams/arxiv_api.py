@@ -11,15 +11,18 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from msgspec import structs
+
 from services.domain.errors import InvalidInput, MalformedDocument
 from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest, UpstreamUrls
 from services.domain.identifiers import Identifier, parse_arxiv, parse_doi
 from services.domain.papers import AuthorData, PaperData, ParsedFeed, Rejected
 from services.domain.text import clean
-from services.upstreams.documents import load_xml, local_of, tag_of, text_of
+from services.upstreams.documents import LOCAL_NAME, children_at, text_of
 from services.upstreams.fields import (
     arxiv_categories,
     author_from,
+    authors_from,
     name_entry,
     parse_day,
     parse_utc,
@@ -39,7 +42,6 @@ EXPECTED = "an arXiv API answer (an Atom feed)"
 _SORTS = {"submitteddate": "submittedDate", "lastupdateddate": "lastUpdatedDate", "relevance": "relevance"}
 _ORDERS = {"desc": "descending", "descending": "descending", "asc": "ascending", "ascending": "ascending"}
 _ATOM = "{http://www.w3.org/2005/Atom}"
-_ABS = re.compile(r"^https?://(?:export\.)?arxiv\.org/abs/")
 _NUMBER = re.compile(r"\d{1,9}")
 
 
@@ -118,18 +120,22 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
     Raises `MalformedDocument` for what is no Atom feed, and for an answer that holds only an error, with
     arXiv's own words.
     """
-    root = load_xml(body, expected=EXPECTED)
-    if root.tag != f"{_ATOM}feed":
-        raise MalformedDocument(f"expected {EXPECTED}, found the root element <{clean(tag_of(root), limit=60)}>")
     title: str | None = None
     total = start = page_size = None
     papers: list[PaperData] = []
     rejected: list[Rejected] = []
-    entries: list[Any] = []
-    for child in root:
-        match tag_of(child):
+    received = 0
+    children = children_at(body, (f"{_ATOM}feed",), expected=EXPECTED)
+    next(children)  # the feed itself
+    for child in children:
+        match LOCAL_NAME[child.tag]:
             case "entry":
-                entries.append(child)
+                received += 1
+                found = _entry(child, rank=received)
+                if isinstance(found, PaperData):
+                    papers.append(found)
+                else:
+                    rejected.append(Rejected(reason=found[0], entry=found[1], position=received))
             case "title":
                 title = clean(text_of(child), limit=500) or None
             case "totalResults":
@@ -145,21 +151,17 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
     except InvalidInput:
         place, again = 0, 0  # a file that was imported
     start = place if start is None else start
-    for position, entry in enumerate(entries, 1):
-        found = _entry(entry, rank=start + position)
-        if isinstance(found, PaperData):
-            papers.append(found)
-        else:
-            rejected.append(Rejected(reason=found[0], entry=found[1], position=position))
+    if start:
+        papers = [structs.replace(paper, rank=start + (paper.rank or 0)) for paper in papers]
     errors = [one for one in rejected if one.reason.startswith(_ERROR)]
     if errors and not papers:
         raise MalformedDocument(f"arXiv answered with an error: {errors[0].reason.removeprefix(_ERROR)}")
-    after = start + len(entries)
-    following = str(after) if entries and total is not None and after < total else None
+    after = start + received
+    following = str(after) if received and total is not None and after < total else None
     notes: tuple[str, ...] = ()
-    owed = 0 if total is None else min(total - start, page_size or len(entries) or 1)
-    if total is not None and len(entries) < owed:
-        what = "empty" if not entries else f"with {len(entries)} of {owed} entries"
+    owed = 0 if total is None else min(total - start, page_size or received or 1)
+    if total is not None and received < owed:
+        what = "empty" if not received else f"with {received} of {owed} entries"
         notes = (f"the page at {start} came back {what} although {total} entries are announced; ask again",)
         following = f"{start}~{again + 1}" if again < MAX_TRIES else following
     return ParsedFeed(
@@ -168,7 +170,7 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
         announced=total,
         next_cursor=following,
         title=title,
-        quiet=not entries and not notes,
+        quiet=not received and not notes,
         notes=notes,
     )
 
@@ -184,25 +186,22 @@ def _number(text: str) -> int | None:
 def _entry(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
     """A paper, or why there is none and what names the entry."""
     texts: dict[str, str] = {}
-    authors: list[AuthorData] = []
+    people: list[Any] = []
     terms: list[str] = []
     primary: list[str] = []
     for child in entry:
-        name = local_of(child.tag)
+        name = LOCAL_NAME[child.tag]
         if name == "author":
-            author = _author(child)
-            if author:
-                authors.append(author)
+            people.append(child)
         elif name == "category":
             terms.append(child.get("term") or "")
         elif name == "primary_category":
             primary.append(child.get("term") or "")
         elif name != "link" and name not in texts:
-            texts[name] = text_of(child)
+            texts[name] = text_of(child) if len(child) else child.text or ""
     address = texts.get("id", "")
     title = clean(texts.get("title", ""))
-    # Without the address round it, the usual id is read in half the time.
-    arxiv = parse_arxiv(_ABS.sub("", address))
+    arxiv = parse_arxiv(address)
     if arxiv is None:
         if "/api/errors" in address:
             return _ERROR + (clean(texts.get("summary", ""), limit=300) or "(no words)"), name_entry(address)
@@ -218,7 +217,7 @@ def _entry(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
         identifiers=identifiers,
         title=title,
         abstract=abstract,
-        authors=tuple(authors),
+        authors=_authors(people),
         published_at=parse_utc(texts.get("published")),
         updated_at=parse_utc(texts.get("updated")),
         version=arxiv.version,
@@ -230,18 +229,28 @@ def _entry(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
     )
 
 
+def _authors(people: list[Any]) -> tuple[AuthorData, ...]:
+    names = [name for name in map(_name_alone, people) if name is not None]
+    if len(names) == len(people):
+        return authors_from(names)
+    return tuple([author for author in map(_author, people) if author])
+
+
+def _name_alone(element: Any) -> str | None:
+    """The name of an author of whom nothing else is said, as is usual; `None` of any other."""
+    if len(element) != 1:
+        return None
+    only = element[0]
+    return only.text if LOCAL_NAME[only.tag] == "name" and not len(only) else None
+
+
 def _author(element: Any) -> AuthorData | None:
-    if len(element) == 1:  # nearly always
-        only = element[0]
-        return author_from(text_of(only)) if local_of(only.tag) == "name" else None
     name = ""
     places: list[str] = []
     for child in element:
-        tag = local_of(child.tag)
+        tag = LOCAL_NAME[child.tag]
         if tag == "name":
             name = text_of(child)
         elif tag == "affiliation":
             places.append(clean(text_of(child), limit=500))
-    if not places:
-        return author_from(name)
     return author_from(name, "; ".join(place for place in places if place))

@@ -15,7 +15,7 @@ from services.domain.errors import InvalidInput, MalformedDocument
 from services.domain.feeds import DocumentInfo, FeedInfo, FeedRequest, UpstreamUrls
 from services.domain.papers import PaperData, ParsedFeed, Rejected
 from services.domain.text import clean
-from services.upstreams.documents import load_xml, local_of, tag_of, text_of
+from services.upstreams.documents import LOCAL_NAME, load_xml, tag_of, text_of
 from services.upstreams.fields import name_entry, parse_day
 from services.upstreams.oai_formats import FORMATS, identifier_of
 
@@ -147,7 +147,7 @@ def _record(record: Any, *, rank: int) -> PaperData | tuple[str, str]:
     header: Any = None
     content: Any = None
     for child in record:
-        name = local_of(child.tag)
+        name = LOCAL_NAME[child.tag]
         if name == "header":
             header = child
             if child.get("status") == "deleted":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -19,7 +20,7 @@ from services.domain.identifiers import Identifier, parse_arxiv, parse_doi
 from services.domain.papers import AuthorData, PaperData, ParsedFeed, Rejected
 from services.domain.schedule import submission_window
 from services.domain.text import clean, safe_url
-from services.upstreams.documents import load_xml, local_of, tag_of, text_of
+from services.upstreams.documents import LOCAL_NAME, children_at, tag_of, text_of
 from services.upstreams.fields import (
     arxiv_categories,
     name_entry,
@@ -83,40 +84,34 @@ def parse(body: bytes, about: DocumentInfo) -> ParsedFeed:
     for good), and for arXiv's error feeds, with arXiv's own words.
     """
     del about
-    root = load_xml(body, expected=EXPECTED)
-    if tag_of(root) == "feed":
-        channel, entry_tag, words_tag = root, "entry", "subtitle"
-    else:
-        channel = next((child for child in root if tag_of(child) == "channel"), None)
-        entry_tag, words_tag = "item", "description"
-        if tag_of(root) != "rss" or channel is None:
-            raise MalformedDocument(f"expected {EXPECTED}, found the root element <{clean(tag_of(root), limit=60)}>")
+    children = children_at(body, ("{*}feed",), ("{*}rss", "{*}channel"), expected=EXPECTED)
+    atom = tag_of(next(children)) == "feed"
+    entry_tag, words_tag = ("entry", "subtitle") if atom else ("item", "description")
     facts: dict[str, str] = {}
-    entries: list[Any] = []
-    for child in channel:
-        tag = tag_of(child)
-        if tag == entry_tag:
-            entries.append(child)
-        else:
-            facts.setdefault(tag, text_of(child))
-    title = clean(facts.get("title", ""), limit=500)
-    if title.startswith("Feed error for query"):
-        raise MalformedDocument(f"arXiv answered with an error: {clean(facts.get(words_tag, ''), limit=300)}")
     papers: list[PaperData] = []
     rejected: list[Rejected] = []
-    for position, entry in enumerate(entries, 1):
-        found = _item(entry, rank=position)
+    received = 0
+    for child in children:
+        tag = LOCAL_NAME[child.tag]
+        if tag != entry_tag:
+            facts.setdefault(tag, text_of(child))
+            continue
+        received += 1
+        found = _item(child, rank=received)
         if isinstance(found, PaperData):
             papers.append(found)
         else:
-            rejected.append(Rejected(reason=found[0], entry=found[1], position=position))
+            rejected.append(Rejected(reason=found[0], entry=found[1], position=received))
+    title = clean(facts.get("title", ""), limit=500)
+    if title.startswith("Feed error for query"):
+        raise MalformedDocument(f"arXiv answered with an error: {clean(facts.get(words_tag, ''), limit=300)}")
     return ParsedFeed(
         papers=tuple(papers),
         rejected=tuple(rejected),
         title=title or None,
         day=announcement_day(facts.get("pubDate") or facts.get("lastBuildDate") or facts.get("updated")),
-        quiet=not entries,
-        notes=_notes(papers, len(entries), announcement_day(facts.get("pubDate"))),
+        quiet=not received,
+        notes=_notes(papers, received, announcement_day(facts.get("pubDate"))),
     )
 
 
@@ -143,7 +138,7 @@ def _item(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
     terms: list[str] = []
     creators: list[str] = []
     for child in entry:
-        name = local_of(child.tag)
+        name = LOCAL_NAME[child.tag]
         if name == "category":
             terms.append(child.get("term") or text_of(child))
         elif name == "creator":
@@ -151,11 +146,8 @@ def _item(entry: Any, *, rank: int) -> PaperData | tuple[str, str]:
         elif name == "link":
             texts.setdefault("link", child.get("href") or text_of(child))
         elif name not in texts:
-            texts[name] = text_of(child)
-    guid, link = (
-        clean(texts.get("guid") or texts.get("id") or "", limit=500),
-        clean(texts.get("link", ""), limit=500),
-    )
+            texts[name] = text_of(child) if len(child) else child.text or ""
+    guid, link = texts.get("guid") or texts.get("id") or "", texts.get("link", "")
     title = clean(texts.get("title", ""))
     arxiv = parse_arxiv(guid) or parse_arxiv(link)
     if arxiv is None:
@@ -191,4 +183,4 @@ def _split_description(text: str) -> tuple[str, str]:
 
 
 def _authors(creators: list[str]) -> tuple[AuthorData, ...]:
-    return tuple(author for line in creators for author in split_byline(line))
+    return tuple(chain.from_iterable(map(split_byline, creators)))

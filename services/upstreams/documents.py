@@ -9,8 +9,8 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -31,6 +31,8 @@ _MARKUP = re.compile(r"<(?:!--.*?(?:-->|\Z)|\?.*?(?:\?>|\Z)|!\[CDATA\[.*?(?:\]\]
 _NAME = re.compile(r"<([A-Za-z_][\w.-]*(?::[\w.-]+)?)")
 _ENTITY = re.compile(r"<![Ee][Nn][Tt][Ii][Tt][Yy]")  # by letters: with re.I the search could not leap to the "<!"
 _DOCTYPE = re.compile(r"<!DOCTYPE\s+([A-Za-z][\w:.-]*)", re.I)
+_PLAIN_OPENING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^<>]*\?>\s*)?<[A-Za-z_]")
+"""A document whose root element comes first, after an XML declaration at the most: nothing is declared after that."""
 
 
 # --- what is this? -----------------------------------------------------------------------------------------
@@ -175,10 +177,11 @@ def refuse_entities(body: bytes, *, charset: str = "") -> None:
     `charset` is one that a header or person names beside those the bytes themselves name.
     """
     bare = body.replace(b"\x00", b"") if b"\x00" in body else body
-    # One rare character is found a hundred times as fast as two of which the first is everywhere.
-    readings = [bare.decode("latin-1")] if b"!" in bare and b"<!" in bare else []
-    if b"\x4c\x5a" in body:  # `<!` in EBCDIC
-        readings.append(body.decode("cp037", "replace"))
+    readings = []
+    if not _PLAIN_OPENING.match(bare):
+        readings.append(bare.decode("latin-1"))
+        if b"\x4c\x5a" in body:  # `<!` in EBCDIC
+            readings.append(body.decode("cp037", "replace"))
     for encoding in {declared_encoding(body), charset.lower() or None}:
         if encoding and encoding not in ("utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1"):
             try:
@@ -186,9 +189,19 @@ def refuse_entities(body: bytes, *, charset: str = "") -> None:
             except (LookupError, UnicodeError):
                 continue  # no codec of that name, so no parser can read it that way either
     for text in readings:
-        # The cheap look first: nearly every document holds no such declaration anywhere.
+        # The cheap look first: most that begin with a comment or a document type hold no such declaration anywhere.
         if _ENTITY.search(text) and _ENTITY.search(prolog(text)):
             raise MalformedDocument("the document declares XML entities, which are not accepted")
+
+
+_BLANKS = b" \t\r\n"
+_NOTHING = b"\x00" + _BLANKS
+_HARDENED: dict[str, Any] = {
+    "resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False, "remove_comments": True,
+    "remove_pis": True,
+}  # fmt: skip
+_PIECE = 16_384
+"""How much of a document is read at a time, in bytes: what comes of it fits into a processor's own memory."""
 
 
 def load_xml(body: bytes, *, expected: str) -> Any:
@@ -197,24 +210,71 @@ def load_xml(body: bytes, *, expected: str) -> Any:
     Raises `MalformedDocument` when the bytes are no well-formed XML, a truncated document included: half a
     page would be taken for a whole one.
     """
-    if not body[:100].strip(b"\x00 \t\r\n") and not body.strip(b"\x00 \t\r\n"):
-        raise MalformedDocument(f"expected {expected}, found an empty document")
+    _refuse_unreadable(body, expected)
     from lxml import etree  # here: until there is XML to read, nobody needs its 5 MB
 
-    refuse_entities(body)
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
     try:
-        return etree.fromstring(body.lstrip(b" \t\r\n"), parser)
+        return etree.fromstring(body.lstrip(_BLANKS), etree.XMLParser(**_HARDENED))
     except (etree.XMLSyntaxError, ValueError) as error:
         reason = clean(str(error), limit=200)
         raise MalformedDocument(f"expected {expected}, found {describe(body)}, not well-formed: {reason}") from error
+
+
+def children_at(body: bytes, *places: Sequence[str], expected: str) -> Iterator[Any]:
+    """The first element at one of `places`, then its children, each to be read before the next is asked for.
+
+    A place is the tags from the root on: `("{*}rss", "{*}channel")`. The document is read piece by piece, and what was
+    read is forgotten: of thousands of entries a few are held at a time. Raises `MalformedDocument` as `load_xml` does,
+    and where no such element is, but not before the place where the document is broken: then nothing may be kept of
+    what came before.
+    """
+    _refuse_unreadable(body, expected)
+    from lxml import etree  # as in `load_xml`
+
+    body = body.lstrip(_BLANKS)
+    tags = [place[-1] for place in places]
+    parser: Any = etree.XMLPullParser(events=("start",), tag=tags, **_HARDENED)
+    parent: Any = None
+    read = 0
+    try:
+        for at in range(0, len(body), _PIECE):
+            parser.feed(body[at : at + _PIECE])
+            if parent is None:
+                parent = _first_at(places, (element for _, element in parser.read_events()))
+                if parent is not None:
+                    yield parent
+            elif complete := max(len(parent) - 1, 0):  # of the last one there may be more to come
+                read += complete
+                yield from parent[:complete]
+                del parent[:complete]
+        root, read = parser.close(), 0
+    except (etree.XMLSyntaxError, ValueError):
+        # Read as a whole it is told in the usual words; and UTF-32 cannot be read in pieces.
+        root = load_xml(body, expected=expected)
+    found = _first_at(places, root.iter(*tags))
+    if found is None:
+        raise MalformedDocument(f"expected {expected}, found the root element <{clean(tag_of(root), limit=60)}>")
+    if parent is None:
+        yield found
+    yield from found[read:]
+
+
+def _first_at(places: Sequence[Sequence[str]], elements: Iterable[Any]) -> Any:
+    return next((element for element in elements if any(_is_at(place, element) for place in places)), None)
+
+
+def _is_at(place: Sequence[str], element: Any) -> bool:
+    for tag in reversed(place):
+        if element is None or tag not in (element.tag, "{*}" + tag_of(element)):
+            return False
+        element = element.getparent()
+    return element is None
+
+
+def _refuse_unreadable(body: bytes, expected: str) -> None:
+    if not body[:100].strip(_NOTHING) and not body.strip(_NOTHING):
+        raise MalformedDocument(f"expected {expected}, found an empty document")
+    refuse_entities(body)
 
 
 def text_of(element: Any) -> str:
@@ -226,13 +286,20 @@ def text_of(element: Any) -> str:
 
 def tag_of(element: Any) -> str:
     """An element's local name; empty for what is no element (an entity reference)."""
-    return local_of(element.tag)
+    return LOCAL_NAME[element.tag]
 
 
-@lru_cache(maxsize=1_024)
-def local_of(tag: object) -> str:
-    """As `tag_of`, of the `tag` itself: one call less where every element of a page is looked at."""
-    return intern(tag.rpartition("}")[2]) if isinstance(tag, str) else ""
+class _LocalNames(dict[object, str]):
+    """As `tag_of`, by the `tag` itself: no call where every element of a page is looked at."""
+
+    def __missing__(self, tag: object) -> str:
+        name = intern(tag.rpartition("}")[2]) if isinstance(tag, str) else ""
+        if len(self) < 1_024:
+            self[tag] = name
+        return name
+
+
+LOCAL_NAME = _LocalNames()
 
 
 # --- JSON --------------------------------------------------------------------------------------------------

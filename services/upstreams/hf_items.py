@@ -49,7 +49,7 @@ def read_item(item: object, about: DocumentInfo, *, rank: int | None, notes: lis
     title = _text(paper, "title") or _text(item, "title")
     if not title:
         raise Unusable("no title")
-    reader = _Optional(str(identifier), notes)
+    reader = _Optional(identifier, notes)
     return PaperData(
         identifiers=(identifier,),
         title=title,
@@ -97,7 +97,7 @@ def _text(source: Mapping[str, Any], name: str) -> str | None:
 class _Optional:
     """Reads fields one can do without: one of the wrong type is left out and noted, the paper stays."""
 
-    def __init__(self, paper: str, notes: list[str]) -> None:
+    def __init__(self, paper: Identifier, notes: list[str]) -> None:
         self.paper = paper
         self.notes = notes
 
@@ -137,14 +137,21 @@ def _authors(paper: Mapping[str, Any], reader: _Optional) -> tuple[AuthorData, .
     """
     authors: list[AuthorData] = []
     for entry in reader.items(paper, "authors"):
-        name = clean(entry["name"], limit=300) if isinstance(entry, dict) and isinstance(entry.get("name"), str) else ""
-        if not name:
+        stated = entry.get("name") if isinstance(entry, dict) else None
+        name = clean(stated, limit=300) if isinstance(stated, str) else ""
+        if name:
+            authors.append(AuthorData(name=name, hf_user=_account(entry)))
+        else:
             reader.note("authors", entry)
-            continue
-        user = entry.get("user")
-        account = (user.get("user") or user.get("name")) if isinstance(user, dict) and not entry.get("hidden") else None
-        authors.append(AuthorData(name=name, hf_user=clean(account, limit=100) if isinstance(account, str) else None))
     return tuple(authors)
+
+
+def _account(author: Mapping[str, Any]) -> str | None:
+    user = author.get("user")
+    if not isinstance(user, dict) or author.get("hidden"):
+        return None
+    account = user.get("user") or user.get("name")
+    return clean(account, limit=100) if isinstance(account, str) else None
 
 
 def _organization(item: Mapping[str, Any], paper: Mapping[str, Any], reader: _Optional) -> str | None:

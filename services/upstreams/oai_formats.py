@@ -9,11 +9,11 @@ from typing import Any
 from services.domain.identifiers import Identifier, identifiers_from_url, parse_arxiv, parse_doi
 from services.domain.papers import AuthorData, PaperData
 from services.domain.text import clean, safe_url
-from services.upstreams.documents import local_of, tag_of, text_of
+from services.upstreams.documents import LOCAL_NAME, tag_of, text_of
 from services.upstreams.fields import (
     arxiv_categories,
     author_from,
-    is_plain_name,
+    authors_from,
     name_entry,
     parse_utc,
     says_withdrawn,
@@ -25,7 +25,7 @@ from services.upstreams.fields import (
 def first_text(element: Any, name: str) -> str:
     """The text of the first child of this local name; empty when there is none."""
     for child in element:
-        if local_of(child.tag) == name:
+        if LOCAL_NAME[child.tag] == name:
             return text_of(child)
     return ""
 
@@ -41,7 +41,7 @@ def _arxiv_record(content: Any, header: Any, rank: int) -> PaperData | tuple[str
     authors: tuple[AuthorData, ...] = ()
     versions: list[tuple[int, str, str]] = []
     for child in content:
-        name = local_of(child.tag)
+        name = LOCAL_NAME[child.tag]
         if name == "authors":
             authors = _authors(child)
         elif name == "version":
@@ -82,8 +82,8 @@ def _arxiv_record(content: Any, header: Any, rank: int) -> PaperData | tuple[str
 def _authors(element: Any) -> tuple[AuthorData, ...]:
     usual = _usual_names(element)
     if usual is not None:
-        return tuple([AuthorData(name=name) for name in usual])
-    people = [child for child in element if local_of(child.tag) == "author"]
+        return authors_from(usual)
+    people = [child for child in element if LOCAL_NAME[child.tag] == "author"]
     if not people:
         return split_byline(text_of(element))
     return tuple([author for author in map(_person, people) if author])
@@ -98,15 +98,14 @@ def _usual_names(element: Any) -> list[str] | None:
     people = 0
     family = None
     for one in element.iterdescendants():
-        tag = local_of(one.tag)
+        tag = LOCAL_NAME[one.tag]
         if tag == "keyname":
             family = one.text
         elif tag == "forenames":
             given = one.text
-            name = f"{given} {family}"
-            if not given or not family or not is_plain_name(name):
+            if not given or not family:
                 return None
-            names.append(name)
+            names.append(f"{given} {family}")
             family = None
         elif tag == "author":
             people += 1
@@ -119,7 +118,7 @@ def _person(element: Any) -> AuthorData | None:
     texts: dict[str, str] = {}
     places: list[str] = []
     for child in element:
-        name = local_of(child.tag)
+        name = LOCAL_NAME[child.tag]
         if name == "affiliation":
             places.append(text_of(child).strip())
         elif name not in texts:
@@ -131,7 +130,7 @@ def _person(element: Any) -> AuthorData | None:
 def _dublin_core(content: Any, header: Any, rank: int) -> PaperData | tuple[str, str]:
     """`oai_dc`, from arXiv or elsewhere. First comes the abstract, in arXiv's case then the comment."""
     identifier = identifier_of(header)
-    sets = [text_of(one) for one in header if local_of(one.tag) == "setSpec"] if header is not None else []
+    sets = [text_of(one) for one in header if LOCAL_NAME[one.tag] == "setSpec"] if header is not None else []
     texts: dict[str, list[str]] = {}
     for child in content:
         texts.setdefault(tag_of(child), []).append(clean(text_of(child)))

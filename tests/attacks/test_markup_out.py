@@ -46,7 +46,6 @@ ITEM = item(
     comments_count=2,
     withdrawn=True,
     late=True,
-    feedback=(("save", "https://papers.example.org/save/x"),),
 )
 EDITION = poisoned(VIEW, CALM)
 PAPER = PaperFacts(
@@ -81,6 +80,7 @@ def message_of(text: str, url: str) -> Message:
             **{
                 **{name: getattr(edition, name) for name in VIEW.__dataclass_fields__},
                 "items": items,
+                "feedback": ((("save", "https://papers.example.org/save/x"),), *((),) * 3),
                 "since_you_read": (text, text),
             }
         ),

@@ -117,6 +117,14 @@ def test_an_entry_becomes_a_paper_with_all_that_it_says() -> None:
     assert paper.rank == 41
 
 
+def test_ranks_count_from_the_start_of_the_page_wherever_it_is_told() -> None:
+    told = "<opensearch:startIndex>400</opensearch:startIndex>"
+    entries = [PAPER.format("") for _ in range(300)]
+    for body in (page(*entries, start=400), page(*entries, told, start=None), page(*entries, start=None)):
+        parsed = arxiv_api.parse(body, about(cursor="400"))
+        assert [paper.rank for paper in parsed.papers] == list(range(401, 701))
+
+
 def test_a_paper_titled_zero_is_a_paper_and_a_notice_means_withdrawn() -> None:
     paper = arxiv_api.parse((SAMPLES / "arxiv_api_page.xml").read_bytes(), about()).papers[1]
     assert (paper.title, paper.withdrawn) == ("0", True)

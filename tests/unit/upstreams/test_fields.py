@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from services.upstreams.fields import (
     arxiv_categories,
+    author_from,
+    authors_from,
     name_entry,
     parse_day,
     parse_utc,
@@ -57,6 +59,16 @@ def test_any_text_is_an_author_line_of_clean_names(line: str) -> None:
         assert author.name == author.name.strip() != ""
         assert "\n" not in author.name
         assert "\x00" not in author.name
+
+
+@given(st.lists(st.text(alphabet="Aé. -\n\\'@,", max_size=12)))
+def test_a_list_of_names_becomes_what_each_name_becomes(names: list[str]) -> None:
+    assert authors_from(names) == tuple(author for author in map(author_from, names) if author)
+
+
+def test_a_line_break_within_a_name_parts_no_names() -> None:
+    assert [author.name for author in authors_from(["Ada\nQuill", "Bo Li"])] == ["Ada Quill", "Bo Li"]
+    assert [author.name for author in authors_from(["A" * 400, "Bo Li"])] == ["A" * 300, "Bo Li"]
 
 
 @pytest.mark.parametrize(
