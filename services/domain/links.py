@@ -84,11 +84,19 @@ def find_links(text: str, *, evidence: str) -> tuple[LinkData, ...]:
     comment), or what the words before it say (demo, dataset, video); elsewhere it is `other`.
     """
     text = text[:_LONGEST_TEXT]
-    if not (text.isascii() and text.replace("\n", " ").isprintable()):
+    if not text.isascii():
         text = strip_invisible(text)
-    text = _from_first_trace(text)
-    maybe = _MAYBE.search(text)
-    if maybe is None:  # two abstracts of three; the full search costs twenty times as much
+    lower = text.lower()
+    first = _first_trace(lower)
+    if first < 0:  # two abstracts of three; the full search costs twenty times as much
+        return ()
+    if len(lower) == len(text):
+        start = max(text.rfind(" ", 0, max(first - _LEAD, 0)), 0)
+        text, first = text[start:], first - start
+    else:
+        first = 0
+    maybe = _MAYBE.search(text, max(first - _BEFORE_DOT, 0))
+    if maybe is None:
         return ()
     prepared = _prepare(text)
     default = "project" if evidence in _AUTHORS_OWN else "other"
@@ -157,31 +165,29 @@ def _link(classified: Classified, kind: str, evidence: str) -> LinkData:
 _PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~/-]*)?")
 """An address without anything that would have to be mended."""
 
-_TRACES = ("http", "www.", "github", "huggingface", "zenodo.", "figshare.", "aka.ms/")
+_TRACES = ("http", "github", "huggingface")
 _NEW_DOMAIN = r"(?:site|xyz|me|tech|page|cloud|online|science|world|info|studio|space|art|wiki|cc)"
 _COUNTRY = r"(?:de|ch|uk|fr|eu|nl|it|jp|kr|ca|se|il|es|dk|fi|pl|cz|pt|gr|ie|hu|ro|au|nz|cn|tw|hk|sg|tr|br|ru)"
-_DOMAIN_TRACE = re.compile(rf"\.(?:com|org|io|net|ai|app|dev|edu|co/|be/|ly/|gl|{_NEW_DOMAIN}|{_COUNTRY})")
+_DOMAIN_TRACE = re.compile(
+    rf"\.(?:com|org|io|net|ai|app|dev|edu|co/|be/|ly/|gl|{_NEW_DOMAIN}|{_COUNTRY}"
+    r"|(?<=www\.)|(?<=zenodo\.)|(?<=figshare\.)|(?<=aka\.)ms/)"
+)
 """What every address leaves in a text, as `_ADDRESS` and `_prepare` read it: one of these, in lower case."""
 
 
+_BEFORE_DOT = 20
+"""More than the longest name that counts with its dot alone: `10.6084/m9.figshare`."""
 _LEAD = 400
 """Characters kept before the first trace: more than an address has before it, and the words that lead to it."""
 
 
-def _from_first_trace(text: str) -> str:
-    """The part of a text that can hold addresses; empty for most abstracts, the last sentences of many others.
-
-    Searching by patterns costs a hundred times as much a character, so it is not done where nothing can be.
-    """
-    lower = text.lower()
+def _first_trace(lower: str) -> int:
+    """Where the first trace of an address begins in a text in lower case, -1 without one: most abstracts have none, and
+    to search them by patterns costs a hundred times as much a character."""
     places = [at for trace in _TRACES if (at := lower.find(trace)) >= 0]
     if domain := _DOMAIN_TRACE.search(lower):
         places.append(domain.start())
-    if not places:
-        return ""
-    if len(lower) != len(text):
-        return text
-    return text[max(text.rfind(" ", 0, max(min(places) - _LEAD, 0)), 0) :]
+    return min(places, default=-1)
 
 
 def _search_from(text: str) -> list[tuple[int, int]]:
@@ -215,19 +221,23 @@ _HREF = re.compile(
 )
 """A macro with both its arguments. A label that looks like an address is what is shown of the first."""
 _ON_GITHUB = re.compile(
-    r"\bgit ?hub(?:/|:\s?|\s-\s)(?=(?P<slug>[A-Za-z0-9][A-Za-z0-9-]{1,38}/[A-Za-z0-9._-]*[A-Za-z0-9_-])(?![\w/]))", re.I
+    r"[Gg](?<=\b.)(?i:it ?hub)(?:/|:\s?|\s-\s)"
+    r"(?=(?P<slug>[A-Za-z0-9][A-Za-z0-9-]{1,38}/[A-Za-z0-9._-]*[A-Za-z0-9_-])(?![\w/]))"
 )
 """`github: owner/name`, `github/owner/name`, `GitHub - owner/name: title`."""
 _SPACED_OUT = re.compile(r"\bgithub\.com(?:\s?/\s?([\w-]+)\s/\s?(?=[\w.-])|\s/\s?(?=[\w-]+/[\w.-]))", re.I)
-_SPLIT_HOST = re.compile(r"\b(github|huggingface)\s?(?:\$?\.\$?)\s?(com?)(?=/\s*[A-Za-z0-9])", re.I)
+# The first letter of these is spelt out, since a search by letters in either case cannot skip to it.
+_SPLIT_HOST = re.compile(
+    r"([GgHh](?<=\b.)(?i:(?<=g)ithub|(?<=h)uggingface))\s?(?:\$?\.\$?)\s?((?i:com?))(?=/\s*[A-Za-z0-9])"
+)
 _BY_SSH = re.compile(
     r"(?:ssh://)?\bgit@((?:github|gitlab)\.com|codeberg\.org|bitbucket\.org)[:/]|(?<![\w@/])(github\.com):(?=[\w-]+/[\w.-])",
     re.I,
 )
-_SPLIT_SCHEME = re.compile(r"(https?)\s*:\s*/?\s*/?\s*(?=[a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.I)
+_SPLIT_SCHEME = re.compile(r"([Hh](?i:ttps?))\s*:\s*/?\s*/?\s*(?=(?i:[a-z0-9-]+(?:\.[a-z0-9-]+)+))")
 _BROKEN_HOST = re.compile(
-    r"(https?://[a-z0-9.-]{1,253})(?:(\.)\s+|(-)\s+(?=[a-z0-9-]+\.))(?=(?:[a-z0-9-]+\.)?(?:github\.io|[a-z]{2,4})/)",
-    re.I,
+    r"([Hh](?i:ttps?://[a-z0-9.-]{1,253}))"
+    r"(?i:(?:(\.)\s+|(-)\s+(?=[a-z0-9-]+\.))(?=(?:[a-z0-9-]+\.)?(?:github\.io|[a-z]{2,4})/))"
 )
 
 _PATH = r"[A-Za-z0-9\-._~:/?#\[\]@!&'()*+,;=%]"
@@ -270,7 +280,8 @@ _DEPOSITED = re.compile(r"\b(?:data ?sets?|data|codes?|software|materials?|model
 """Without a scheme, the DOI of an archive is an address where the sentence offers something; else it may well be the
 paper's own (`Also on Zenodo: DOI 10.5281/…`)."""
 _SECOND = re.compile(r"(?<=.)https?:/|\]\(|(?<=[,;)])(?:www\.)?github\.com/", re.I)
-_CLOSING = ".,;:!?'*&=#+@"
+_CLOSING_BUT_PLUS = ".,;:!?'*&=#@"
+_CLOSING = _CLOSING_BUT_PLUS + "+"
 _PAIRS = {")": "(", "]": "["}
 
 
@@ -288,9 +299,9 @@ def _prepare(text: str) -> str:
         text = _BY_SSH.sub(lambda m: f"https://{m[1] or m[2]}/", text)
     lower = text.lower()  # each pattern costs as much as all else here: they are tried where their words stand
     if "github" in lower or "huggingface" in lower:
-        text = _SPLIT_HOST.sub(r"\1.\2", text)
+        text = _SPLIT_HOST.sub(lambda m: f"{m[1]}.{m[2]}", text)
     if "http" in lower:
-        text = _SPLIT_SCHEME.sub(r"\1://", text)
+        text = _SPLIT_SCHEME.sub(lambda m: f"{m[1]}://", text)
     if " /" in text:
         text = _SPACED_OUT.sub(lambda m: f"github.com/{m[1]}/" if m[1] else "github.com/", text)
     if "http" in lower:
@@ -351,7 +362,9 @@ _NEXT_LABEL = re.compile(r"(?<=[/,;])(?:Code|Data|Dataset|Demo|Models?|Page|Pape
 
 def _without_closing(url: str) -> str:
     """`url` without the punctuation of the sentence round it; brackets that belong to it stay."""
-    url = _NEXT_SENTENCE.sub("", _NEXT_LABEL.sub("", url).rstrip(_CLOSING.replace("+", "")))
+    if url.endswith(":"):
+        url = _NEXT_LABEL.sub("", url)
+    url = _NEXT_SENTENCE.sub("", url.rstrip(_CLOSING_BUT_PLUS))
     while url and not url.endswith("++"):
         last = url[-1]
         if last in _CLOSING or (last in _PAIRS and url.count(last) > url.count(_PAIRS[last])):

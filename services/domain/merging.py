@@ -12,14 +12,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from services.domain.authors import parse_name
-from services.domain.papers import AuthorData, PaperData
+from services.domain.papers import PaperData
 
 SOURCES = (
     "arxiv_api", "arxiv_oai", "arxiv_rss", "biorxiv", "hf_papers", "records",
@@ -52,8 +52,8 @@ FIELDS = (
 _UNKNOWN: Mapping[str, Any] = dict.fromkeys(FIELDS)
 
 _MEANINGFUL = (
-    "title", "abstract", "authors", "organization", "published_at", "version", "categories", "comment",
-    "journal_ref", "withdrawn",
+    "abstract", "authors", "categories", "comment", "journal_ref", "organization", "published_at", "title", "version",
+    "withdrawn",
 )  # fmt: skip
 """What makes a paper CHANGED. Counts move all day and are no news; of the authors, their names are."""
 
@@ -62,13 +62,8 @@ AUTHOR_FIELDS = ("affiliation", "orcid", "hf_user", "ror")
 
 _TIMES = ("published_at", "updated_at")
 _LISTS = ("categories", "ai_keywords")
-_FACTS_OF = attrgetter(*FIELDS)
-
-
-def _said_of(author: AuthorData) -> dict[str, str]:
-    if not (author.affiliation or author.orcid or author.hf_user or author.ror) and author.name:  # nearly all
-        return {"name": author.name}
-    return {name: said for name in ("name", *AUTHOR_FIELDS) if (said := getattr(author, name))}
+_KEPT_ELSEWHERE = tuple(name for name in PaperData.__struct_fields__ if name not in FIELDS)
+_MEANINGFUL_OF = itemgetter(*_MEANINGFUL)
 
 
 class StatementData(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,11 +83,14 @@ def state(paper: PaperData, *, source: str, fallback_day: date, read_on: date | 
     `read_on` is the day the source itself was asked, where it was: of two answers about one day the later counts.
     Links are kept elsewhere, but count as content: a source that only adds one has said something new.
     """
-    data = {
-        name: value for name, value in zip(FIELDS, _FACTS_OF(paper), strict=True) if value is not None and value != ()
-    }
+    data = msgspec.to_builtins(paper, builtin_types=(datetime, date))
+    for name in _KEPT_ELSEWHERE:
+        data.pop(name, None)
     if paper.authors:
-        data["authors"] = list(map(_said_of, paper.authors))
+        data["authors"] = [
+            author if len(author) == 1 else {name: said for name, said in author.items() if said}
+            for author in data["authors"]
+        ]
     for name in _LISTS:
         if name in data:
             data[name] = list(data[name])
@@ -207,10 +205,11 @@ def _goes_with(mine: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
 
 def meaning(facts: Mapping[str, Any]) -> str:
     """Content hash of the fields whose change is news."""
-    published = facts.get("published_at")
-    said = {name: facts.get(name) for name in _MEANINGFUL}
-    said["authors"] = [author["name"] for author in facts.get("authors") or ()]
-    return fingerprint(said | {"published_at": published.isoformat() if published else None})
+    said = dict(zip(_MEANINGFUL, _MEANINGFUL_OF(facts), strict=True))
+    said["authors"] = [author["name"] for author in said["authors"]]
+    if said["published_at"]:
+        said["published_at"] = said["published_at"].isoformat()
+    return fingerprint(said)
 
 
 def fingerprint(data: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ def near_keys(title: str) -> tuple[str, str]:
     telling = [_one_spelling(word) for word in title_words(title) if word not in _COMMON]
     if len(telling) < 3:
         return (_short("head", [name[1].casefold()]), "") if name else ("", "")
-    longest = sorted(sorted(set(telling), key=lambda word: (-len(word), word))[:4])
+    longest = sorted(sorted(sorted(set(telling)), key=len, reverse=True)[:4])
     head = name[1].casefold() if name else "".join(telling)[:_HEAD_LETTERS]
     return _short("head", [head]), _short("body", longest)
 

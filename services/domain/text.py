@@ -38,6 +38,7 @@ _BREAKING_TAG = re.compile(
     re.I,
 )
 _LONE_ANGLE = re.compile(r"<(?![a-zA-Z/!?])")
+_PRINTABLE = re.compile(r"[ -~]*")
 
 
 def strip_invisible(value: str) -> str:
@@ -47,9 +48,10 @@ def strip_invisible(value: str) -> str:
 
 def clean(value: str, *, limit: int = 20_000) -> str:
     """Plain text from any text: NFC, nothing invisible, single spaces, trimmed, at most `limit` characters."""
-    text = value.replace("\n", " ")
-    if text.isascii() and text.isprintable():  # most text: there is nothing to look for but double spaces
-        text = " ".join(text.split()) if "  " in text else text.strip(" ")
+    text = value.replace("\n", " ").strip(" ")
+    # Most text: there is nothing to look for but double spaces. The pattern is the faster, the longer a text is.
+    if text.isascii() and (text.isprintable() if len(text) < 64 else _PRINTABLE.fullmatch(text)):
+        text = " ".join(text.split()) if "  " in text else text
     else:
         text = " ".join(unicodedata.normalize("NFC", _INVISIBLE.sub("", value)).split())
     return text if len(text) <= limit else text[: max(limit, 0)].rstrip()
@@ -142,7 +144,7 @@ def ascii_host(host: str) -> str | None:
 
 # --- TeX ---------------------------------------------------------------------------------------------------
 
-_TEXISH = re.compile(r"[\\$~^{}_]|--|``|''")
+_TEXISH = re.compile(r"[\\$~^{}_`'-](?:(?<=[\\$~^{}_])|(?<=-)-|(?<=`)`|(?<=')')")
 _MATH = re.compile(
     r"(?<!\\)\$\$(?P<display>.+?)(?<!\\)\$\$"
     # What holds a macro, an exponent or a group is a formula (`$\sim$90`); else as in Pandoc: no space just
@@ -156,7 +158,8 @@ _MATH = re.compile(
 _HREF = re.compile(r"\\href\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _URL_MACRO = re.compile(r"\\(?:url|path|nolinkurl)\s*\{([^{}]*)\}")
 _BARE_URL = re.compile(r"https?://[^\s{}\ue000\ue001]+")
-_HELD = re.compile("\ue000(\\d+)\ue001")
+_HELD = re.compile("\ue000([\u0300-\u036f]*\\d[\\d\u0300-\u036f]*)\ue001[\u0300-\u036f]*")
+"""What is held back, by its number; an accent on it (`\\^{$x$}`) lands on each sign."""
 _SUPER = str.maketrans("0123456789+-=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ")
 _SUB = str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎")
 # arXiv's own accent code turns `\rho` into `\r{ho}`, and authors write `360{\deg}`.
@@ -193,6 +196,10 @@ def latex_to_text(value: str) -> str:
         held.append(piece)
         return f"\ue000{len(held) - 1}\ue001"
 
+    def bring_back(piece: re.Match[str]) -> str:
+        number = int(re.sub(r"\D", "", piece[1]))
+        return held[number] if number < len(held) else ""
+
     text = _ARXIV_SLIPS.sub(lambda m: "°" if m[1] else "ρ", text)
     text = _HREF.sub(lambda m: _labelled(m[2], m[1], hold), text)
     text = _URL_MACRO.sub(lambda m: hold(_plain_url(m[1])), text)
@@ -203,7 +210,7 @@ def latex_to_text(value: str) -> str:
     text = re.sub(r"(?<!\\)([$%#&])", r"\\\1", text)
     text = _convert(text)
     for _ in range(3):  # a label may hold a formula that holds a URL
-        text = _HELD.sub(lambda m: held[int(m[1])] if int(m[1]) < len(held) else "", text)
+        text = _HELD.sub(bring_back, text)
     return clean(text)
 
 

@@ -20,10 +20,13 @@ _GENERIC = re.compile(
 """Standing names of what journals print beside papers, as `title_words` gives them."""
 
 
-_BETWEEN_DIGITS = re.compile(r"(?<=\d) (?=\d)")
+_BETWEEN_DIGITS = re.compile(r" (?<=\d )(?=\d)")
 """Blanks go, so that `Fine-Tuning` is `Finetuning`, but version 2.5 is not 25."""
 _TELLING_SIGN = re.compile(r"[,&+#]")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))")
+_TEX = re.compile(r"[\\$~^{}_]")
+_WORD = re.compile(r"[^\W_]+")
+_SPACED = bytes(c if chr(c).isalnum() else ord(" ") for c in range(128)).ljust(256)
 
 
 @lru_cache(maxsize=8192)  # a page's titles are asked for again at each step of storing it
@@ -50,19 +53,20 @@ def title_fingerprint(title: str, beside: str = "") -> str:
 @lru_cache(maxsize=8192)
 def title_words(text: str) -> tuple[str, ...]:
     """The words of a title for comparing: TeX made legible, lower case, without accents or punctuation."""
-    plain = fold(latex_to_text(text))
+    plain = fold(latex_to_text(text) if _TEX.search(text) else text)
     if _TELLING_SIGN.search(plain):
         plain = _THOUSANDS.sub("", plain).replace("&", " and ").replace("c++", "cplusplus").replace("c#", "csharp")
-    return tuple(re.findall(r"[^\W_]+", plain))
+    return tuple(plain.encode().translate(_SPACED).decode().split() if plain.isascii() else _WORD.findall(plain))
 
 
 def _identifies(words: tuple[str, ...]) -> bool:
-    if all(word.isascii() for word in words):
-        letters, count = sum(map(len, words)), len(words)
+    whole = " ".join(words)
+    if whole.isascii():
+        letters, count = len(whole) - len(words) + 1, len(words)
     else:
         letters = sum(2 if _is_ideograph(c) else 1 for word in words for c in word)
         count = sum(max(1, sum(map(_is_ideograph, word))) for word in words)
-    return count >= 3 and letters >= 12 and not _GENERIC.fullmatch(" ".join(words))
+    return count >= 3 and letters >= 12 and not _GENERIC.fullmatch(whole)
 
 
 def _is_ideograph(char: str) -> bool:

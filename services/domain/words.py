@@ -55,11 +55,14 @@ _JOINER = "[-\u2010\u2011\u2012\u2013'\u2019._]"
 _COMPOUND = re.compile(rf"[{_UNSPACED}](?:\u3099|\u309a)?|{_LETTER}+(?:{_JOINER}{_LETTER}+)*(?:\+\+|#)?")
 _ASCII_COMPOUND = re.compile(r"[a-z0-9]+(?:[-'._][a-z0-9]+)*(?:\+\+|#)?")
 _ASCII_JOINED = re.compile(r"(?<![a-z0-9])[a-z0-9]+(?:[-'._][a-z0-9]+)+")
-_ASCII_JOINT = re.compile(r"[-'._](?<=[a-z0-9].)[a-z0-9]")
-_SPACED = {ord(c): " " for c in map(chr, range(128)) if not c.isalnum() and c != "#"}
+_ASCII_JOINT = re.compile(r"[-'._](?<=[a-z0-9].)[a-z0-9][^ ]*")
+"""From the first sign that joins two words up to the next blank."""
+_ASCII = bytes(range(128))
+_SPACED = bytes(c if chr(c).isalnum() or c == ord("#") else ord(" ") for c in _ASCII.lower()).ljust(256)
+"""Letters in lower case, and a blank for each sign that is no word."""
+_INVISIBLE = bytes(c for c in _ASCII if not strip_invisible(chr(c)))
 APART = " # "
 """Between texts written one after the other: a word that stands in none of them, so that no phrase goes across."""
-_NONE_LONG = re.compile(rf"(?:[^ ]{{0,{MAX_WORD}}} )*[^ ]{{0,{MAX_WORD}}}")
 _JOINERS = re.compile(_JOINER)
 
 
@@ -68,8 +71,8 @@ def fold(text: str) -> str:
     if text.isascii():
         return (text if text.isprintable() else strip_invisible(text)).lower()
     text = strip_invisible(text)
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", folded).translate(_PLAIN))
+    folded = _ACCENTS.sub("", unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()))
+    return folded if folded.isascii() else unicodedata.normalize("NFC", folded.translate(_PLAIN))
 
 
 def compounds(text: str) -> list[tuple[str, ...]]:
@@ -130,33 +133,43 @@ def in_order(*texts: str) -> tuple[str, list[str]]:
     """The words of `words_of` without their places: those that stand alone, in order, with blanks between them and
     `APART` between texts; then the joined ones, each once."""
     whole = APART.join(texts)
-    folded = fold(_without_tex(whole) if len(texts) == 1 else whole)
-    # Nearly every abstract: what is no word becomes a blank, and that is all.
-    if (
-        folded.isascii()
-        and folded.count("#") == len(texts) - 1
-        and "+" not in folded
-        and len(folded) < 2 * MAX_WORDS
-        and (len(texts) == 1 or ("\\" not in whole and "$" not in whole))
-    ):
-        spaced = folded.translate(_SPACED)
-        if _NONE_LONG.fullmatch(spaced):
-            return spaced, _joined(folded)
+    plain = _without_tex(whole)
+    if plain is whole or len(texts) == 1:
+        plain = plain if plain.isascii() else fold(plain)
+        # Nearly every text: what is no word becomes a blank, and that is all.
+        if plain.isascii() and plain.count("#") == len(texts) - 1 and "+" not in plain and len(plain) < 2 * MAX_WORDS:
+            spaced = plain.encode().translate(_SPACED, _INVISIBLE).decode()
+            if len(spaced) == len(plain) and _none_long(spaced):
+                return spaced, _joined(plain.lower())
     cut = [_cut(text) for text in texts]
     joined = dict.fromkeys(word for _, more in cut for word in more)
     return APART.join(" ".join(ordered) for ordered, _ in cut), list(joined)
 
 
+def _none_long(spaced: str) -> bool:
+    """Whether no word is longer than `MAX_WORD`: a blank is found within reach of the last, up to the end."""
+    at, end = 0, len(spaced) - MAX_WORD
+    while at < end:
+        blank = spaced.rfind(" ", at, at + MAX_WORD + 1)
+        if blank < 0:
+            return False
+        at = blank + 1
+    return True
+
+
 def _joined(folded: str) -> list[str]:
     """The joined words of a text in ASCII: found by the signs that join them, since looking at each word costs more."""
-    found: dict[str, None] = {}
-    at = 0
-    while joint := _ASCII_JOINT.search(folded, at):
-        compound = _ASCII_JOINED.search(folded, max(folded.rfind(" ", at, joint.start()) + 1, at))
-        assert compound is not None  # the joint is in it
-        found |= dict.fromkeys(_read(compound[0]))
-        at = compound.end()
-    return list(found)
+    found: list[str] = []
+    for joint in _ASCII_JOINT.finditer(folded):
+        start, end = joint.span()
+        piece = folded[folded.rfind(" ", 0, start) + 1 : end]
+        found += _joined_in(piece) if len(piece) <= MAX_WORD else _joined_in.__wrapped__(piece)
+    return list(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=8_192)  # few of them are in one text only
+def _joined_in(piece: str) -> tuple[str, ...]:
+    return tuple(word for compound in _ASCII_JOINED.findall(piece) for word in _read(compound))
 
 
 def _cut(text: str) -> tuple[list[str], list[str]]:
@@ -186,17 +199,20 @@ def _read(compound: str) -> list[str]:
 # is `CO2`, a bare `\alpha` keeps its name; of `\'{e}` the letter stays, since folding takes accents away.
 _TEX_ACCENT = re.compile(r"\\(?:[\"'`^~=.]|[uvHcdbrkt](?![a-zA-Z]))\s*")
 _TEX_LETTER = re.compile(r"\\(?:([oOlLij]|ae|AE|oe|OE|ss)|(?:aa|AA))(?![a-zA-Z])\s*")
-_TEX_MARKUP = re.compile(r"\\[a-zA-Z]+\*?\s*(?=[{\[])|[_^](?=[{\\\d])|[${}]|\\(?=[_%#&$])")
+_TEX_MARKUP = re.compile(
+    r"[\\_^${}](?:(?<=\\)(?:[a-zA-Z]+\*?\s*(?=[{\[])|(?=[_%#&$]))|(?<=[_^])(?=[{\\\d])|(?<=[${}]))"
+)
 _TEX_NAME = re.compile(r"\\([a-zA-Z]*)")
 
 
 def _without_tex(text: str) -> str:
     if "\\" not in text and "$" not in text:
         return text
-    if "\\" in text:
-        text = _TEX_ACCENT.sub("", text.replace("\\r{ho}", "\\rho"))  # a slip of arXiv's own reader of accents
-        text = _TEX_LETTER.sub(lambda letter: letter[1] or "a", text)
-    return _TEX_NAME.sub(r" \1 ", _TEX_MARKUP.sub("", text))
+    if "\\" not in text:
+        return _TEX_MARKUP.sub("", text)
+    text = _TEX_ACCENT.sub("", text.replace("\\r{ho}", "\\rho"))  # a slip of arXiv's own reader of accents
+    text = _TEX_LETTER.sub(lambda letter: letter[1] or "a", text)
+    return _TEX_NAME.sub(lambda name: f" {name[1]} ", _TEX_MARKUP.sub("", text))
 
 
 def _joins(parts: int) -> list[Span]:

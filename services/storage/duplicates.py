@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from services.domain.errors import InvalidInput, NotFound
 from services.domain.nearness import gist, may_be_near, nearness
-from services.storage.sql import chunks, insert_ignore, upsert
+from services.storage.sql import among, chunks, insert_ignore, table_of, upsert
 from services.storage.tables import Duplicate, Paper, Title
 
 MOST_ALIKE = 12
@@ -44,14 +44,14 @@ def flag(session: Session, titles: Sequence[Mapping[str, Any]], *, now: datetime
     pairs = {pair for name in ("head_key", "body_key") for pair in _meeting(session, titles, name)}
     if not pairs:
         return 0
-    called = _read(session, pairs, col(Paper.title))
+    called = _read(session, pairs, "title")
     gists = {paper_id: gist(row.title) for paper_id, row in called.items()}
     close = sorted(
         (one, other)
         for one, other in pairs
         if one in gists and other in gists and may_be_near(gists[one], gists[other])
     )
-    wrote = _read(session, close, col(Paper.authors))
+    wrote = _read(session, close, "authors")
     rows = []
     for one, other in close:
         near = nearness(called[one].title, _names(wrote[one]), called[other].title, _names(wrote[other]))
@@ -67,28 +67,24 @@ def _meeting(session: Session, titles: Sequence[Mapping[str, Any]], name: str) -
     """Pairs of papers that share a key of that name, one of them among `titles`. A key that most titles have, as those
     that begin with "Large language models", is counted and not read."""
     new = {row["paper_id"] for row in titles}
-    keys = sorted({row[name] for row in titles} - {""})
-    key, paper_id = col(getattr(Title, name)), col(Title.paper_id)
+    keys = {row[name] for row in titles} - {""}
+    columns = table_of(Title).c
+    key, paper_id = columns[name], columns.paper_id
     few = sa.func.count(paper_id.distinct()).between(2, MOST_ALIKE)
-    telling: list[str] = []
-    for part in chunks(keys):
-        shared = session.execute(sa.select(key).where(key.in_(part)).group_by(key).having(few))
-        telling += [value for (value,) in shared]
+    telling = session.execute(sa.select(key).where(among(session, key, keys)).group_by(key).having(few)).scalars().all()
     alike: dict[str, set[int]] = defaultdict(set)
-    for part in chunks(telling):
-        for value, one in session.execute(sa.select(key, paper_id).where(key.in_(part))):
-            alike[value].add(one)
+    for value, one in session.execute(sa.select(key, paper_id).where(among(session, key, telling))):
+        alike[value].add(one)
     for ids in alike.values():
         yield from (pair for pair in combinations(sorted(ids), 2) if not new.isdisjoint(pair))
 
 
-def _read(session: Session, pairs: Iterable[tuple[int, int]], column: Any) -> dict[int, Any]:
+def _read(session: Session, pairs: Iterable[tuple[int, int]], name: str) -> dict[int, Any]:
     """A column of the papers of these pairs, by id."""
-    found: dict[int, Any] = {}
-    for part in chunks(sorted({paper_id for pair in pairs for paper_id in pair})):
-        rows = session.execute(sa.select(col(Paper.id), column).where(col(Paper.id).in_(part)))
-        found |= {row.id: row for row in rows}
-    return found
+    wanted = {paper_id for pair in pairs for paper_id in pair}
+    columns = table_of(Paper).c
+    rows = session.execute(sa.select(columns.id, columns[name]).where(among(session, columns.id, wanted)))
+    return {row.id: row for row in rows}
 
 
 def _names(row: Any) -> list[str]:

@@ -45,7 +45,7 @@ def _engine(url: str, pool_size: int) -> Engine:
         raise InvalidInput(
             f"BROADSHEET_DATABASE_URL cannot be read ({error}); use postgresql:// or sqlite:///"
         ) from error
-    json_coding: Any = {"json_serializer": _to_json, "json_deserializer": msgspec.json.decode}
+    json_coding: Any = {"json_serializer": to_json, "json_deserializer": msgspec.json.decode}
     if backend == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,8 @@ def _engine(url: str, pool_size: int) -> Engine:
     raise InvalidInput(f"BROADSHEET_DATABASE_URL: {backend} is not supported; use postgresql:// or sqlite:///")
 
 
-def _to_json(value: object) -> str:
+def to_json(value: object) -> str:
+    """As columns of JSON hold it."""
     return msgspec.json.encode(value).decode()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from msgspec.structs import replace
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col
 
 from services.domain import merging
 from services.domain.identifiers import Identifier as Ident
@@ -23,7 +23,7 @@ from services.domain.merging import StatementData
 from services.domain.nearness import near_keys
 from services.domain.papers import PaperData
 from services.storage import duplicates
-from services.storage.sql import chunks, insert_ignore
+from services.storage.sql import among, insert_ignore, table_of
 from services.storage.tables import Identifier, Paper, Title
 
 
@@ -130,14 +130,11 @@ def find_identifiers(session: Session, wanted: Iterable[Ident]) -> dict[Ident, i
     for identifier in wanted:
         by_scheme[identifier.scheme].append(identifier.value)
     found: dict[Ident, int] = {}
+    columns = table_of(Identifier).c
+    asked = sa.select(columns.value, columns.paper_id)
     for scheme, values in by_scheme.items():
-        for part in chunks(sorted(values)):
-            for value, paper_id in session.exec(
-                select(Identifier.value, Identifier.paper_id).where(
-                    Identifier.scheme == scheme, col(Identifier.value).in_(part)
-                )
-            ):
-                found[Ident(scheme, value)] = paper_id
+        rows = asked.where(columns.scheme == scheme, among(session, columns.value, values))
+        found |= {Ident(scheme, value): paper_id for value, paper_id in session.connection().execute(rows).all()}
     return found
 
 
@@ -159,20 +156,17 @@ def write_titles(session: Session, groups: Sequence[Group], *, known: Collection
                 rows[(fingerprint, one.paper_id)] = {
                     "paper_id": one.paper_id, "title_key": fingerprint, "head_key": head, "body_key": body,
                 }  # fmt: skip
-    held = _titles_of(session, {paper_id for _, paper_id in rows} & set(known))
+    of_known = {paper_id for _, paper_id in rows} & set(known)
+    held = _titles_of(session, of_known) if of_known else set()
     fresh = [row for name, row in rows.items() if name not in held]
     insert_ignore(session, Title, fresh, ["title_key", "paper_id"])
     return fresh
 
 
 def _titles_of(session: Session, paper_ids: Collection[int]) -> set[tuple[str, int]]:
-    found: set[tuple[str, int]] = set()
-    for part in chunks(sorted(paper_ids)):
-        rows = session.execute(
-            sa.select(col(Title.title_key), col(Title.paper_id)).where(col(Title.paper_id).in_(part))
-        )
-        found |= {(title_key, paper_id) for title_key, paper_id in rows}
-    return found
+    columns = table_of(Title).c
+    asked = sa.select(columns.title_key, columns.paper_id).where(among(session, columns.paper_id, paper_ids))
+    return {(title_key, paper_id) for title_key, paper_id in session.connection().execute(asked).all()}
 
 
 def stronger(one: str, other: str) -> str:

@@ -17,11 +17,10 @@ from services.domain.papers import PaperData
 from services.storage import events
 from services.storage import repos as repo_rows
 from services.storage.identity import Group
-from services.storage.sql import chunks, upsert
+from services.storage.sql import among, table_of, upsert
 from services.storage.tables import Identifier, Link, Paper
 
-_COMPARED: tuple[Any, ...] = (Link.paper_id, Link.url_key, Link.evidence, Link.kind, Link.url, Link.by_title)
-
+_COMPARED = ("paper_id", "url_key", "evidence", "kind", "url", "by_title")
 _REWRITTEN = ("url", "kind", "slug", "evidence", "repo_id", "by_title")
 
 
@@ -54,9 +53,10 @@ def write_links(
     if not found:
         return [], []
     there: dict[tuple[int, str], Any] = {}
-    for part in chunks(sorted({paper_id for paper_id, _ in found})):
-        for row in session.execute(sa.select(*map(col, _COMPARED)).where(col(Link.paper_id).in_(part))):
-            there[(row.paper_id, row.url_key)] = row
+    if of_known := {paper_id for paper_id, _ in found} & set(known):
+        columns = table_of(Link).c
+        asked = sa.select(*(columns[name] for name in _COMPARED)).where(among(session, columns.paper_id, of_known))
+        there = {(row.paper_id, row.url_key): row for row in session.connection().execute(asked).all()}
     fresh = {key: link for key, link in found.items() if key not in there or _replaces(link, by_title, there[key])}
     # What a paper only used is not looked after: its stars and releases say nothing of the paper.
     theirs = [link for link in fresh.values() if standing(link.evidence) != "unrelated"]

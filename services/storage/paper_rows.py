@@ -5,14 +5,14 @@ Everything is done in batches: load what was said, compose facts from statements
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from services.domain import merging
 from services.domain.events import EventData, paper_events
@@ -21,14 +21,14 @@ from services.domain.merging import StatementData
 from services.storage import duplicates, events, search_index
 from services.storage.identity import Group, stronger, write_identifiers, write_titles
 from services.storage.paper_links import write_links
-from services.storage.sql import chunks, execute_many, table_of, upsert
+from services.storage.sql import among, execute_many, table_of, take_ids, upsert
 from services.storage.statements import STATEMENT_COLUMNS, load_statements, statement_row
 from services.storage.tables import Paper, Sighting, Statement
 
 PAST_HASHES = 8
 """Content hashes remembered of each paper."""
 
-_NAME_AND_DAY: tuple[Any, ...] = (Paper.key, Paper.announced_on)
+_NAME_AND_DAY = ("key", "announced_on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +89,17 @@ def store_groups(session: Session, groups: Sequence[Group], telling: Telling, re
     # Of what is only said again, which is most of all pages, nothing but its hash need be known.
     said = load_statements(session, known_ids, whole=False)
     otherwise = set(_told_otherwise(zip(groups, heard, strict=True), said, telling.speaker))
-    said |= load_statements(session, sorted(otherwise))
+    said |= load_statements(session, otherwise)
     held = _held(session, known_ids, _NAME_AND_DAY)
-    held |= _held(session, sorted(otherwise), (*_NAME_AND_DAY, Paper.content_hash, Paper.past_hashes, Paper.changed_at))
+    held |= _held(session, otherwise, (*_NAME_AND_DAY, "content_hash", "past_hashes", "changed_at"))
     writes = _Writes()
     for one, words in zip(groups, heard, strict=True):
-        before = said.get(one.paper_id, {}) if one.paper_ids else {}
+        paper_id = one.paper_ids[0] if one.paper_ids else 0
+        if paper_id and paper_id not in otherwise:
+            _hear_again(one, words, said[paper_id], held[paper_id], writes, telling)
+            result.known += 1
+            continue
+        before = said.get(paper_id, {})
         statements = _speak(one, words, before, writes, telling)
         _decide(one, before, statements, held, writes, result, telling)
 
@@ -106,7 +111,7 @@ def store_groups(session: Session, groups: Sequence[Group], telling: Telling, re
     write_identifiers(session, groups)
     _write_statements(session, writes.spoken, now=telling.now)
     if telling.feed_id:
-        _write_sightings(session, groups, telling)
+        _write_sightings(session, groups, known_ids, telling)
     new_repo_ids, appeared = write_links(
         session, writes.told, known=frozenset(known_ids), by_title=telling.by_title, now=telling.now
     )
@@ -132,10 +137,40 @@ def _told_otherwise(
     found: list[int] = []
     for one, heard in groups:
         if one.paper_ids:
-            was = said.get(one.paper_id, {}).get(speaker)
-            if one.folded or was is None or any(words.content_hash != was.content_hash for words in heard):
-                found.append(one.paper_id)
+            paper_id = one.paper_ids[0]
+            was = said.get(paper_id, {}).get(speaker)
+            if one.folded or was is None or {words.content_hash for words in heard} != {was.content_hash}:
+                found.append(paper_id)
     return found
+
+
+def _hear_again(
+    one: Group,
+    heard: Sequence[StatementData],
+    before: Mapping[str, StatementData],
+    old: Any,
+    writes: _Writes,
+    telling: Telling,
+) -> None:
+    """What is to be written of a paper of which a source says once more what it said before."""
+    was = fresh = before[telling.speaker]
+    for words in heard:
+        fresh = merging.together(words, fresh)
+    if fresh is not was:
+        writes.spoken.append((one, fresh))
+    _name_and_date(one, {**before, telling.speaker: fresh}, old, writes)
+
+
+def _name_and_date(one: Group, statements: Mapping[str, StatementData], old: Any, writes: _Writes) -> None:
+    """A paper whose facts stay may still have got a better name, or turn out to have come earlier."""
+    key = stronger(_key(one), old.key)
+    first = min(words.first_on for words in statements.values())
+    if (key, first) != (old.key, old.announced_on):
+        writes.names_and_days.append({"key": key, "announced_on": first, "b_id": one.paper_id})
+
+
+def _key(one: Group) -> str:
+    return str(canonical_key([i for entry in one.entries for i in entry.identifiers]))
 
 
 def _speak(
@@ -171,13 +206,12 @@ def _decide(
     telling: Telling,
 ) -> None:
     """NEW, CHANGED or SAME: what is to be written of one paper."""
-    key = str(canonical_key([i for entry in one.entries for i in entry.identifiers]))
     if not one.paper_ids:
         writes.new_groups.append(one)
         writes.inserts.append(
             {
                 **facts_of(statements),
-                "key": key,
+                "key": _key(one),
                 "past_hashes": [],
                 "first_seen_at": telling.now,
                 "changed_at": telling.now,
@@ -186,15 +220,12 @@ def _decide(
         result.new += 1
         return
     old = held[one.paper_id]
-    key = stronger(key, old.key)
     was = before.get(telling.speaker)
     if was is not None and statements[telling.speaker].content_hash == was.content_hash and not one.folded:
         result.known += 1
-        first = min(words.first_on for words in statements.values())
-        if (key, first) != (old.key, old.announced_on):
-            writes.names_and_days.append({"key": key, "announced_on": first, "b_id": one.paper_id})
+        _name_and_date(one, statements, old, writes)
         return
-    row = {**facts_of(statements), "key": key}
+    row = {**facts_of(statements), "key": stronger(_key(one), old.key)}
     past: list[str] = old.past_hashes
     moved = row["content_hash"] != old.content_hash
     # What it said before is no news: a source that goes back and forth is followed without telling anybody.
@@ -224,28 +255,24 @@ def facts_of(statements: Mapping[str, StatementData]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _held(session: Session, paper_ids: Sequence[int], columns: Sequence[Any]) -> dict[int, Any]:
-    found: dict[int, Any] = {}
-    statement = sa.select(col(Paper.id), *map(col, columns))
-    for part in chunks(sorted(set(paper_ids))):
-        found |= {row.id: row for row in session.execute(statement.where(col(Paper.id).in_(part)))}
-    return found
+def _held(session: Session, paper_ids: Collection[int], columns: Sequence[str]) -> dict[int, Any]:
+    if not paper_ids:
+        return {}
+    table = table_of(Paper).c
+    asked = sa.select(table.id, *(table[name] for name in columns)).where(among(session, table.id, paper_ids))
+    return {row[0]: row for row in session.connection().execute(asked).all()}
 
 
 # -- writing -----------------------------------------------------------------------------------------------------
 
 
-def _insert_papers(session: Session, rows: Sequence[Mapping[str, Any]], groups: Sequence[Group]) -> None:
+def _insert_papers(session: Session, rows: Sequence[dict[str, Any]], groups: Sequence[Group]) -> None:
     if not rows:
         return
-    table = table_of(Paper)
-    execute_many(session, table.insert(), rows)
-    ids: dict[str, int] = {}
-    for part in chunks([row["key"] for row in rows]):
-        found = session.execute(sa.select(col(Paper.key), col(Paper.id)).where(col(Paper.key).in_(part)))
-        ids |= {row.key: row.id for row in found}
-    for row, one in zip(rows, groups, strict=True):
-        one.paper_ids.append(ids[row["key"]])
+    for paper_id, row, one in zip(take_ids(session, Paper, len(rows)), rows, groups, strict=True):
+        row["id"] = paper_id
+        one.paper_ids.append(paper_id)
+    execute_many(session, table_of(Paper).insert(), rows)
 
 
 def _update_papers(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -261,16 +288,23 @@ def _write_statements(session: Session, spoken: Sequence[tuple[Group, StatementD
     upsert(session, Statement, rows, ["paper_id", "source"], update=STATEMENT_COLUMNS)
 
 
-def _write_sightings(session: Session, groups: Sequence[Group], telling: Telling) -> None:
+def _write_sightings(session: Session, groups: Sequence[Group], known: Collection[int], telling: Telling) -> None:
     """Who listed which paper when. What an identifier brings stands before what a title does."""
+    there: set[tuple[int, date]] = set()
+    if known:
+        table = table_of(Sighting).c
+        asked = sa.select(table.paper_id, table.day).where(
+            table.feed_id == telling.feed_id, table.by_title.is_(False), among(session, table.paper_id, known)
+        )
+        there = {(paper_id, day) for paper_id, day in session.connection().execute(asked).all()}
     rows = {
-        (one.paper_id, entry.announced_on or telling.day): {
-            "paper_id": one.paper_id, "feed_id": telling.feed_id, "day": entry.announced_on or telling.day,
-            "rank": entry.rank, "announce_type": entry.announce_type, "seen_at": telling.now,
-            "by_title": telling.by_title,
+        seen: {
+            "paper_id": one.paper_id, "feed_id": telling.feed_id, "day": seen[1], "rank": entry.rank,
+            "announce_type": entry.announce_type, "seen_at": telling.now, "by_title": telling.by_title,
         }
         for one in groups
         for entry in one.entries
+        if (seen := (one.paper_id, entry.announced_on or telling.day)) not in there
     }  # fmt: skip
     upsert(
         session, Sighting, list(rows.values()), ["paper_id", "feed_id", "day"],

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from services.domain.links import LinkData
 from services.domain.repos import ReleaseData, RepoData, is_repo
-from services.storage.sql import chunks, insert_ignore, table_of, upsert
+from services.storage.sql import among, chunks, execute_many, insert_ignore, table_of, take_ids, upsert
 from services.storage.tables import Link, Paper, Reading, Repo, RepoName
 
 Key = tuple[str, str, str]
@@ -42,35 +42,27 @@ def ensure(session: Session, links: Sequence[LinkData], *, now: datetime) -> tup
     missing = {key: link for key, link in wanted.items() if key not in found}
     new: list[int] = []
     if missing:
+        made = dict(zip(missing, take_ids(session, Repo, len(missing)), strict=True))
         rows: list[dict[str, Any]] = [
             {
-                "host": host,
-                "kind": kind,
-                "slug": link.slug,
-                "state": "new",
-                "topics": [],
-                "archived": False,
-                "fork": False,
-                "gated": False,
-                "misses": 0,
-                "next_check_at": now,
+                "id": repo_id, "host": host, "kind": kind, "slug": missing[host, kind, slug_key].slug, "state": "new",
+                "topics": [], "archived": False, "fork": False, "gated": False, "misses": 0, "next_check_at": now,
             }
-            for (host, kind, _), link in missing.items()
-        ]
-        table = table_of(Repo)
-        made = session.connection().execute(
-            table.insert().returning(table.c.id, table.c.host, table.c.kind, table.c.slug), rows
-        )
+            for (host, kind, slug_key), repo_id in made.items()
+        ]  # fmt: skip
+        execute_many(session, table_of(Repo).insert(), rows)
         names = [
-            {"host": row.host, "kind": row.kind, "slug_key": row.slug.lower(), "repo_id": row.id, "since_at": now}
-            for row in made.all()
+            {"host": host, "kind": kind, "slug_key": slug_key, "repo_id": repo_id, "since_at": now}
+            for (host, kind, slug_key), repo_id in made.items()
         ]
-        added = insert_ignore(session, RepoName, names, ["host", "kind", "slug_key"], returning=["repo_id"])
-        new = [row.repo_id for row in added]
-        orphans = [name["repo_id"] for name in names if name["repo_id"] not in set(new)]
+        insert_ignore(session, RepoName, names, ["host", "kind", "slug_key"])
+        named = _by_name(session, list(missing))
+        found |= named
+        ours = set(named.values())
+        new = [repo_id for repo_id in made.values() if repo_id in ours]
+        orphans = [repo_id for repo_id in made.values() if repo_id not in ours]
         if orphans:  # another page named them in the meantime
             session.execute(delete(Repo).where(col(Repo.id).in_(orphans)))
-        found |= _by_name(session, list(missing))
     by_url = {link.url.lower(): found[key] for key, link in wanted.items()}
     by_url |= {link.url.lower(): found[_key(link)] for link in links if _key(link) in found}
     return by_url, new
@@ -80,15 +72,12 @@ def _by_name(session: Session, keys: Sequence[Key]) -> dict[Key, int]:
     by_place: dict[tuple[str, str], list[str]] = defaultdict(list)
     for host, kind, slug_key in keys:
         by_place[host, kind].append(slug_key)
+    columns = table_of(RepoName).c
+    asked = sa.select(columns.slug_key, columns.repo_id)
     found: dict[Key, int] = {}
     for (host, kind), slugs in by_place.items():
-        for part in chunks(sorted(slugs)):
-            for slug_key, repo_id in session.exec(
-                select(RepoName.slug_key, RepoName.repo_id).where(
-                    RepoName.host == host, RepoName.kind == kind, col(RepoName.slug_key).in_(part)
-                )
-            ):
-                found[host, kind, slug_key] = repo_id
+        rows = asked.where(columns.host == host, columns.kind == kind, among(session, columns.slug_key, slugs))
+        found |= {(host, kind, slug_key): repo_id for slug_key, repo_id in session.connection().execute(rows).all()}
     return found
 
 

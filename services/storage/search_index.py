@@ -9,7 +9,6 @@ name. Searching in it is `storage.search`.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,7 +21,7 @@ from sqlmodel import Session, col, select
 
 from services.domain.indexed import category_values, strings
 from services.domain.words import APART, in_order
-from services.storage.engine import is_sqlite
+from services.storage.engine import is_sqlite, to_json
 from services.storage.sql import chunks
 from services.storage.tables import Paper
 
@@ -123,9 +122,8 @@ def _tables(connection: Connection) -> list[str]:
 
 def add(session: Session, papers: Mapping[int, Mapping[str, Any]]) -> None:
     """Index papers that were just inserted: their facts by row id."""
-    fresh = [_entry(paper_id, facts, _digest(facts)) for paper_id, facts in papers.items()]
-    for part in chunks(fresh, _ROWS):
-        _write(session, part)
+    for part in chunks(list(papers.items()), _ROWS):
+        _write(session, [_entry(paper_id, facts, _digest(facts)) for paper_id, facts in part])
 
 
 def refresh(session: Session, paper_ids: Sequence[int]) -> int:
@@ -234,10 +232,12 @@ def _write(session: Session, entries: Sequence[_Entry]) -> None:
             [_columns(entry) for entry in entries],
         )
         return
+    rows = [{"paper_id": entry.paper_id, "digest": entry.digest, "words": _vector(entry)} for entry in entries]
     connection.exec_driver_sql(
-        f"INSERT INTO {TABLE} (paper_id, digest, words) VALUES (%s, %s, %s::tsvector) "  # noqa: S608
+        f"INSERT INTO {TABLE} (paper_id, digest, words) "  # noqa: S608
+        f"SELECT paper_id, digest, words FROM json_populate_recordset(NULL::{TABLE}, %s::json) "
         "ON CONFLICT (paper_id) DO UPDATE SET digest = excluded.digest, words = excluded.words",
-        [(entry.paper_id, entry.digest, _vector(entry)) for entry in entries],
+        (to_json(rows),),
     )
 
 
@@ -257,19 +257,21 @@ def _vector(entry: _Entry) -> str:
     written: list[str] = []
     loose = False
     for place, written_out in entry.words.items():
-        at: defaultdict[str, list[int]] = defaultdict(list)
+        at: dict[str, str] = {}
         tag, weight = TAGS[place], "A" if place == "title" else ""
         start = 1
         for words in map(str.split, written_out.split(APART)):
             for position, word in enumerate(words, start):
-                at[word].append(position)
+                at[word] = f"{at[word]},{position}{weight}" if word in at else f"{position}{weight}"
             start += len(words) + 2
-        for word, positions in at.items():
-            if len(positions) > _MAX_POSITIONS or positions[-1] > _MAX_POSITION:
-                loose = True
-                positions = [one for one in positions[:_MAX_POSITIONS] if one <= _MAX_POSITION]
-            placed = f"{weight},".join(map(str, positions))
-            written.append(f"'{tag}/{word}':{placed}{weight}" if placed else f"'{tag}/{word}'")
+        if start > _MAX_POSITIONS:
+            for word, placed in at.items():
+                places = placed.split(",")
+                kept = [one for one in places[:_MAX_POSITIONS] if int(one.removesuffix(weight)) <= _MAX_POSITION]
+                if len(kept) < len(places):
+                    loose = True
+                    at[word] = ",".join(kept)
+        written += [f"'{tag}/{word}':{placed}" if placed else f"'{tag}/{word}'" for word, placed in at.items()]
     for place, joined in entry.joins.items():
         written += [f"'{TAGS[place]}/{word}'" for word in dict.fromkeys(joined)]
     if loose:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from services.domain.merging import StatementData
-from services.storage.sql import chunks
+from services.storage.sql import among, table_of
 from services.storage.tables import Statement
 
 STATEMENT_COLUMNS = ("as_of", "content_hash", "data", "first_on", "said_at")
@@ -19,18 +19,21 @@ STATEMENT_COLUMNS = ("as_of", "content_hash", "data", "first_on", "said_at")
 
 
 def load_statements(
-    session: Session, paper_ids: Sequence[int], *, whole: bool = True
+    session: Session, paper_ids: Collection[int], *, whole: bool = True
 ) -> dict[int, dict[str, StatementData]]:
     """The statements about each paper, by source; unless `whole`, without their `data`, which is most of them."""
-    columns = [Statement.paper_id, Statement.source, Statement.as_of, Statement.content_hash, Statement.first_on]
-    statement = sa.select(*map(col, columns), *([col(Statement.data)] if whole else []))
+    if not paper_ids:
+        return {}
+    columns = table_of(Statement).c
+    asked = sa.select(
+        columns.paper_id, columns.source, columns.as_of, columns.content_hash, columns.first_on,
+        columns.data if whole else sa.null(),
+    ).where(among(session, columns.paper_id, paper_ids))  # fmt: skip
     found: dict[int, dict[str, StatementData]] = defaultdict(dict)
-    for part in chunks(sorted(set(paper_ids))):
-        for row in session.execute(statement.where(col(Statement.paper_id).in_(part))):
-            paper_id, source, as_of, content_hash, first_on, *said = row
-            found[paper_id][source] = StatementData(
-                source=source, as_of=as_of, content_hash=content_hash, first_on=first_on, data=said[0] if said else {}
-            )
+    for paper_id, source, as_of, content_hash, first_on, data in session.connection().execute(asked).all():
+        found[paper_id][source] = StatementData(
+            source=source, as_of=as_of, content_hash=content_hash, first_on=first_on, data=data or {}
+        )
     return found
 
 

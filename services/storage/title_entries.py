@@ -28,7 +28,7 @@ from services.storage import duplicates, search_index
 from services.storage.identity import Group, find_identifiers
 from services.storage.paper_rows import Stored, Telling, store_groups
 from services.storage.repointing import fold, recompose
-from services.storage.sql import chunks, insert_ignore, table_of, upsert
+from services.storage.sql import among, chunks, insert_ignore, table_of, upsert
 from services.storage.statements import STATEMENT_COLUMNS, load_statements, statement_row
 from services.storage.tables import Identifier, Link, Merge, Paper, Sighting, Statement, Title, TitleEntry
 
@@ -75,7 +75,7 @@ def adopt(session: Session, groups: Sequence[Group]) -> None:
         for one in groups
         if not one.paper_ids
     }
-    names, at = _names(session, set().union(*prints.values()))
+    names, at = _names(session, set().union(*prints.values())) if prints else ({}, {})
     if not names:
         return
     bearers = _bearers(session, names)
@@ -161,11 +161,11 @@ def _settle(
     decided: bool = False,
 ) -> dict[str, _Place]:
     """Bring every name of these titles to its paper; returns the places by name."""
-    for part in chunks(sorted(touched)):
+    if touched:
         found = session.execute(
             sa.select(col(TitleEntry.title_key))
             .join(Title, col(Title.title_key) == col(TitleEntry.title_key))
-            .where(col(Title.paper_id).in_(part))
+            .where(among(session, table_of(Title).c.paper_id, touched))
             .distinct()
         )
         title_keys |= {key for (key,) in found}
@@ -203,22 +203,21 @@ def _settle(
     return {name.value: place for place in places for name in place.names}
 
 
-def _names(session: Session, title_keys: Iterable[str]) -> tuple[dict[str, list[TitleName]], dict[str, int]]:
+def _names(session: Session, title_keys: Collection[str]) -> tuple[dict[str, list[TitleName]], dict[str, int]]:
     """The names of each title, and the row each counts for at present (0: none yet)."""
     years: dict[tuple[str, str], int | None] = {}
     at: dict[str, int] = {}
-    for part in chunks(sorted(title_keys)):
-        for row in session.execute(
-            sa.select(
-                col(TitleEntry.title_key), col(TitleEntry.value), col(TitleEntry.paper_id), col(TitleEntry.data)
-            ).where(col(TitleEntry.title_key).in_(part))
-        ):
-            published = row.data.get("published_at")
-            year = int(published[:4]) if published else None
-            known = years.setdefault((row.title_key, row.value), year)
-            if year is not None:
-                years[(row.title_key, row.value)] = min(year, known or year)
-            at[row.value] = max(row.paper_id, at.get(row.value, 0))
+    for row in session.execute(
+        sa.select(
+            col(TitleEntry.title_key), col(TitleEntry.value), col(TitleEntry.paper_id), col(TitleEntry.data)
+        ).where(among(session, table_of(TitleEntry).c.title_key, title_keys))
+    ):
+        published = row.data.get("published_at")
+        year = int(published[:4]) if published else None
+        known = years.setdefault((row.title_key, row.value), year)
+        if year is not None:
+            years[(row.title_key, row.value)] = min(year, known or year)
+        at[row.value] = max(row.paper_id, at.get(row.value, 0))
     names: dict[str, list[TitleName]] = defaultdict(list)
     for (title_key, value), year in years.items():
         names[title_key].append(TitleName(value, year))

@@ -60,6 +60,12 @@ def test_cleaning_twice_changes_nothing_and_leaves_nothing_unprintable(text: str
     once.encode("utf-8")
 
 
+@pytest.mark.parametrize("odd", ["", "\n", "  ", "\t", "\x7f", "\u200b", "e\u0301", " \u00e9", "\x00"])
+def test_a_long_text_is_cleaned_as_its_parts_are(odd: str) -> None:
+    part = f"jar {odd}of tea"
+    assert clean(" ".join([part] * 40)) == " ".join([clean(part)] * 40)
+
+
 def test_invisible_characters_go_and_line_breaks_stay_when_only_they_are_stripped() -> None:
     assert strip_invisible("a\u200b\nb\x00\tc") == "a\nb\tc"
 
@@ -238,6 +244,7 @@ def test_a_host_is_given_in_lower_case_ascii(host: str, expected: str | None) ->
         (r"{\bf bold} {Case}", "bold Case"),
         (r"360{\deg} and \r{ho} = 0.3", "360° and ρ = 0.3"),
         (r"by $>$3\%", "by >3%"),
+        (r"an accent on \^$x$ and \c{$y$}", "an accent on x and y"),
         (r"$\mathtt{[M]}$ and \underline{\textbf{Fed}}erated", "[𝙼] and Federated"),
     ],
 )
