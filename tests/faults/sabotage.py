@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -164,8 +165,8 @@ def run(world: Any, *, faults: int, seed: int) -> dict[str, Report]:
 
 def simulated(name: str, *, seeds: int, seed: int) -> Report:
     """Run the simulation with one rule broken, in a process of its own, until it is noticed."""
-    with get_context("fork").Pool(1) as pool:
-        return pool.apply(_simulated, (name, seeds, seed))
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        return pool.submit(_simulated, name, seeds, seed).result()
 
 
 def _simulated(name: str, seeds: int, seed: int) -> Report:

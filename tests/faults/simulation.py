@@ -18,6 +18,7 @@ import sqlite3
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -176,8 +177,13 @@ class Memory(Archive):
         return self._connection.serialize()
 
     def put_back(self, kept: bytes) -> None:
-        """As it was when it was kept."""
+        """As it was when it was kept.
+
+        In a connection of its own: SQLite 3.40 keeps what it knows of `json_each` beyond the database it read that of.
+        """
+        self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._connection.deserialize(kept)
+        self.engine.dispose()  # the pool asks for the new one
 
     def rows(self, query: str, **values: Any) -> list[Any]:
         """All rows of a query."""
@@ -415,8 +421,10 @@ def run(*, seeds: int, seed: int, limit_s: float = 600, stop_early: bool = False
     worlds = sorted({number // SEEDS_A_WORLD for number in range(seed, seed + seeds)})
     if processes > 1 and len(worlds) > 1:
         shares = [worlds[n::processes] for n in range(processes)]
-        with get_context("fork").Pool(len(shares)) as pool:
-            parts = pool.starmap(_run, [(share, seed, seeds, limit_s, stop_early) for share in shares])
+        # Says so when a process dies, for which a `Pool` waits for ever.
+        with ProcessPoolExecutor(len(shares), mp_context=get_context("fork")) as pool:
+            begun = [pool.submit(_run, share, seed, seeds, limit_s, stop_early) for share in shares]
+            parts = [one.result() for one in begun]
     else:
         parts = [_run(worlds, seed, seeds, limit_s, stop_early)]
     report = Report("simulation")
