@@ -84,7 +84,11 @@ class Settings(BaseSettings):
         0, ge=0, le=1000, description="Most mails a second over all workers; 0.2 is one in five seconds, 0 no limit."
     )
     smtp_per_hour: int = Field(
-        0, ge=0, le=1_000_000, description="Most mails in any sixty minutes over all workers; 0 sets no limit."
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Most mails in any sixty minutes over all workers; 0 sets no limit. "
+        "`broadsheet deliveries slow` lowers it at once.",
     )
     dkim_selector: str = Field(
         "",

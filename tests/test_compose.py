@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from config.settings import PREFIX, Settings
+from workers import processes
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -43,6 +44,14 @@ def test_whatever_is_set_in_the_file_reaches_our_services() -> None:
     ours = [service for service in SERVICES.values() if service.get("image", "").startswith("broadsheet")]
     assert ours
     assert all(service["env_file"] == [{"path": ".env", "required": False}] for service in ours)
+
+
+def test_workers_are_left_the_time_to_finish_what_runs() -> None:
+    workers = {name: service for name, service in SERVICES.items() if "worker" in service.get("command", [])}
+    assert len(workers) == 2
+    ends_within_s = Settings.model_fields["lease_s"].default + processes.UNHEARD_S
+    for name, service in workers.items():
+        assert ends_within_s < int(service["stop_grace_period"].removesuffix("s")) < 2 * ends_within_s, name
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis"])

@@ -17,6 +17,7 @@ from workers.commands import (
     feeds,
     feeds_add,
     feeds_opml,
+    feeds_show,
     imports,
     opening,
     papers,
@@ -24,6 +25,7 @@ from workers.commands import (
     past,
     personal,
     plan,
+    rates,
     rules,
     runs,
     secret_keys,
@@ -100,6 +102,8 @@ for command, name in (
     app.command(name, rich_help_panel=RUNNING, epilog=service.EPILOGS[name])(command)
 
 feeds.app.command("add", epilog=feeds_add.EPILOG)(feeds_add.add_feed)
+feeds.app.command("show", epilog=feeds_show.EPILOG)(feeds_show.show_feed)
+feeds.app.command("edit", epilog=feeds_add.EDIT_EPILOG)(feeds_add.edit_feed)
 feeds.app.command("import-opml", epilog=feeds_opml.IMPORT_EPILOG)(feeds_opml.import_opml)
 feeds.app.command("export-opml", epilog=feeds_opml.EXPORT_EPILOG)(feeds_opml.export_opml)
 app.add_typer(feeds.app, name="feeds", cls=Listed, rich_help_panel=CONTENT)
@@ -120,6 +124,9 @@ subscriptions.app.command("wipe", epilog=personal.WIPE_EPILOG)(personal.wipe_per
 app.add_typer(subscriptions.app, name="subscriptions", cls=Listed, rich_help_panel=READERS)
 app.add_typer(editions.app, name="editions", cls=Listed, rich_help_panel=READERS)
 deliveries.app.command("bounce", epilog=bounces.EPILOG.replace("bounces read", "deliveries bounce"))(bounces.bounce)
+deliveries.app.command("rates", epilog=rates.EPILOGS["rates"])(rates.list_rates)
+deliveries.app.command("slow", epilog=rates.EPILOGS["slow"])(rates.slow_down)
+deliveries.app.command("restore", epilog=rates.EPILOGS["restore"])(rates.restore)
 bounces.app.command("read", epilog=bounces.EPILOG)(bounces.bounce)
 app.add_typer(deliveries.app, name="deliveries", cls=Listed, rich_help_panel=READERS)
 app.add_typer(bounces.app, name="bounces", cls=Listed, rich_help_panel=READERS)

@@ -25,7 +25,6 @@ _ONE_LINE = frozenset({"message-id", "list-id", "list-unsubscribe", "list-unsubs
 _MAX_LINE = 990
 _USUAL_LINE = 76
 """Of a name and its value; a colon, a blank and the line end come to it."""
-_LINE_ENDS = re.compile(r"\r\n|\r|\n")
 # A message says these itself; an extra header may not replace them or add a recipient.
 _OURS = frozenset(
     {
@@ -103,7 +102,7 @@ def _field(name: str, value: str) -> bytes:
 
 def _part(kind: str, text: str) -> bytes:
     """A text with its own header, as quoted-printable; its last line has an end."""
-    lines = _LINE_ENDS.sub("\r\n", text)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
     body = b2a_qp((lines if lines.endswith("\r\n") else f"{lines}\r\n").encode())
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
     return head.encode("ascii") + body
@@ -112,7 +111,9 @@ def _part(kind: str, text: str) -> bytes:
 def one_line(value: str, limit: int) -> str:
     """`value` as one header line: breaks become spaces, invisible characters go."""
     flat = _BREAKS.sub(" ", value[: limit * 4])
-    return "".join(c for c in flat if unicodedata.category(c) not in _HIDDEN).strip()[:limit]
+    if not (flat.isascii() and flat.isprintable()):
+        flat = "".join(c for c in flat if unicodedata.category(c) not in _HIDDEN)
+    return flat.strip()[:limit]
 
 
 def _header_text(value: str, limit: int) -> str:
@@ -120,6 +121,7 @@ def _header_text(value: str, limit: int) -> str:
     return _ENCODED_WORD.sub("= ?", one_line(value, limit))
 
 
+@lru_cache(maxsize=8)
 def sender(mail_from: str) -> Address:
     """`Name <address>` or an address as a header's Address; raises InvalidInput when it is neither."""
     named = getaddresses([_header_text(mail_from, 400)])

@@ -122,7 +122,11 @@ class Page:
 
 def make_page(view: EditionView) -> Page:
     """The whole of `view` in words. Pure: the same view gives the same page."""
-    entries = tuple(_entry(number, item, view) for number, item in enumerate(view.items, start=1))
+    given = view.feedback or ((),) * len(view.items)
+    entries = tuple(
+        _entry(number, item, feedback, view)
+        for number, (item, feedback) in enumerate(zip(view.items, given, strict=True), start=1)
+    )
     matched = max(view.matched, len(entries))
     considered = max(view.considered, matched)
     incomplete = any(source.troubled for source in view.sources)
@@ -238,7 +242,7 @@ def _cadence(view: EditionView) -> str:
     return said if zone in said else f"{said}, {zone}" if said else zone
 
 
-def _entry(number: int, item: EditionItem, view: EditionView) -> Entry:
+def _entry(number: int, item: EditionItem, feedback: tuple[tuple[str, str], ...], view: EditionView) -> Entry:
     sentence, label = _sentence(item)
     shown = item.artifacts[:_REPOS]
     code = (
@@ -268,7 +272,7 @@ def _entry(number: int, item: EditionItem, view: EditionView) -> Entry:
         code=code,
         extras=extras,
         actions=_actions(item),
-        feedback=_links(*((_SAID.get(act, act), url) for act, url in item.feedback)),
+        feedback=_links(*((_SAID.get(act, act), url) for act, url in feedback)),
         stars=f"★ {words.count(first.stars)}" if first is not None and first.stars is not None else "",
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -39,10 +39,7 @@ def shared(view: EditionView, render: Render) -> tuple[str, ...]:
     common = replace(
         view,
         composed_at=view.composed_at.replace(second=0, microsecond=0),
-        items=tuple(
-            replace(item, feedback=tuple((act, links.stand_in(url)) for act, url in item.feedback))
-            for item in view.items
-        ),
+        feedback=tuple(tuple((act, links.stand_in(url)) for act, url in of_item) for of_item in view.feedback),
         web_url=links.stand_in(view.web_url),
         preferences_url=links.of(view.preferences_url),
         pause_url=links.of(view.pause_url),
@@ -51,7 +48,7 @@ def shared(view: EditionView, render: Render) -> tuple[str, ...]:
         one_click_url=links.of(view.one_click_url),
     )
     _let_go()
-    return tuple(links.fill(text) for text in _rendered(common, render))
+    return tuple(links.fill(text, gaps) for text, gaps in _rendered(common, render))
 
 
 _let_go_at = 0.0
@@ -66,8 +63,10 @@ def _let_go() -> None:
 
 
 @lru_cache(maxsize=_KEPT)
-def _rendered(common: EditionView, render: Render) -> tuple[str, ...]:
-    return render(common)
+def _rendered(common: EditionView, render: Render) -> tuple[tuple[Sequence[str], Sequence[int]], ...]:
+    """Each form in pieces, and which link belongs into every second of them."""
+    forms = [_STAND_IN.split(text) for text in render(common)]
+    return tuple((form, [int(number) for number in form[1::2]]) for form in forms)
 
 
 class _Links:
@@ -90,6 +89,8 @@ class _Links:
         number = f"{_MARK}{len(self._ends) - 1:04}"
         return f"{head}/{number}{'x' * (len(end) - len(number) - 1)}z"
 
-    def fill(self, text: str) -> str:
-        """`text` with every stand-in as the link it stands for."""
-        return _STAND_IN.sub(lambda found: self._ends[int(found[1])], text)
+    def fill(self, pieces: Sequence[str], gaps: Sequence[int]) -> str:
+        """The text of these pieces, with every stand-in as the link it stands for."""
+        filled = list(pieces)
+        filled[1::2] = [self._ends[gap] for gap in gaps]
+        return "".join(filled)

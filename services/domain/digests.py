@@ -75,8 +75,6 @@ class EditionItem:
     datasets: int = 0
     spaces: int = 0
     feeds: tuple[str, ...] = ()
-    feedback: tuple[tuple[str, str], ...] = ()
-    """What this reader may say of it, as (act, signed link)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +110,8 @@ class EditionView:
     timezone: str
     composed_at: datetime
     items: tuple[EditionItem, ...]
+    feedback: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """What this reader may say of each of the items, as (act, signed link); empty where nobody can say anything."""
     matched: int
     """How many papers matched before the budget."""
     considered: int

@@ -192,6 +192,27 @@ def next_check_at(
     return due_at + min(max(jitter, 0.0), 1.0) * min(wait / 10, MAX_JITTER)
 
 
+def why_next(
+    *, now: datetime, next_at: datetime, asked_at: datetime | None, interval: timedelta, fixed: bool, own: bool,
+    failures: int, sooner_for: str = "",
+) -> str:  # fmt: skip
+    """Why a feed is asked again at `next_at` and not at another time, for people.
+
+    `interval` is what `next_check_at` was given; `own`: it is the feed's own rhythm, `fixed`: somebody chose it.
+    `sooner_for` names the batch that is looked at again before that.
+    """
+    if next_at <= now:
+        return "it is due: the schedule takes it with its next tick"
+    if sooner_for:
+        return f"{sooner_for} is not complete: it is looked at again, sooner than usual"
+    if failures:
+        times = "once" if failures == 1 else f"{failures} times in a row"
+        return f"it has failed {times}: it is asked ever more seldom, but at least once a day"
+    if asked_at is not None and next_at > asked_at + interval + MAX_JITTER:
+        return "the last answer said that it keeps until then"
+    return "as often as somebody chose" if fixed else "by its own rhythm" if own else "at its usual interval"
+
+
 def own_interval(interval: timedelta, *, per_week: float | None, ttl: timedelta | None, fixed: bool) -> timedelta:
     """How often to ask a feed that shows only what is on it now, by its own rhythm.
 

@@ -6,13 +6,15 @@ worth nothing for another. Raising a subscriber's `token_version` ends every lin
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
 
 import msgspec
-from itsdangerous import BadData, Signer, URLSafeTimedSerializer, base64_encode
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer, base64_encode
+from itsdangerous.encoding import int_to_bytes
 
 from services.domain.errors import InvalidInput
 
@@ -30,14 +32,14 @@ def make_token(secret: str, purpose: str, row_id: int, version: int) -> str:
     """A URL-safe token for one act on one row."""
     if purpose not in PURPOSES:
         raise ValueError(f"unknown purpose {purpose!r}")
-    return _signed(secret, purpose, [row_id, version])
+    return _signed(secret, purpose, (row_id, version))
 
 
 def make_paper_token(secret: str, purpose: str, row_id: int, version: int, paper_id: int) -> str:
     """A URL-safe token for one reader's act on one paper."""
     if purpose not in PAPER_PURPOSES:
         raise ValueError(f"unknown purpose {purpose!r}")
-    return _signed(secret, purpose, [row_id, version, paper_id])
+    return _signed(secret, purpose, (row_id, version, paper_id))
 
 
 def read_token(
@@ -59,15 +61,30 @@ def read_paper_token(
     return row_id, version, paper_id
 
 
-def _signed(secret: str, purpose: str, numbers: list[int]) -> str:
-    """What `URLSafeTimedSerializer.dumps` makes of so few numbers, in less than half of its time: it tries first
-    whether they compress. An edition holds five a paper."""
-    return _signer(secret, purpose).sign(base64_encode(msgspec.json.encode(numbers))).decode()
+def _signed(secret: str, purpose: str, numbers: tuple[int, ...]) -> str:
+    """What `URLSafeTimedSerializer.dumps` makes of so few numbers, in a fifth of its time: it derives the key each
+    time, and tries first whether they compress. An edition holds five a paper."""
+    signer, key = _signer(secret, purpose)
+    data = _body(numbers) + _stamp(signer.get_timestamp())
+    return (data + b"." + base64_encode(hmac.digest(key, data, "sha1"))).decode()
+
+
+@lru_cache(maxsize=4)
+def _body(numbers: tuple[int, ...]) -> bytes:
+    """The same for all acts of one reader on one paper."""
+    return base64_encode(msgspec.json.encode(numbers)) + b"."
+
+
+@lru_cache(maxsize=2)
+def _stamp(second: int) -> bytes:
+    return base64_encode(int_to_bytes(second))
 
 
 @lru_cache(maxsize=64)
-def _signer(secret: str, purpose: str) -> Signer:
-    return _serializer(secret, purpose).make_signer()
+def _signer(secret: str, purpose: str) -> tuple[TimestampSigner, bytes]:
+    """Whoever signs for a purpose, and the key for it."""
+    signer = TimestampSigner(secret, salt=f"broadsheet.{purpose}")
+    return signer, signer.derive_key()
 
 
 @lru_cache(maxsize=64)

@@ -51,8 +51,13 @@ def add_feed(rt: Runtime, actor: Actor, wanted: Wanted, *, check: bool = True) -
         return feeds.get(session, spec.name), found
 
 
-def prepare(rt: Runtime, wanted: Wanted, *, check: bool) -> tuple[FeedSpec, ParsedFeed | None]:
-    """The feed as it will be added, and what a first look at it found."""
+def prepare(
+    rt: Runtime, wanted: Wanted, *, check: bool, instead: str = "feeds add", changes: str = "add"
+) -> tuple[FeedSpec, ParsedFeed | None]:
+    """The feed as it will be added, and what a first look at it found.
+
+    An error names the command that would do, `instead` with an address, and what it `changes`.
+    """
     if not wanted.url and not wanted.kind:
         raise InvalidInput("give the address of a feed, or a kind with its parameters")
     if wanted.name and not NAME.fullmatch(wanted.name):
@@ -70,9 +75,10 @@ def prepare(rt: Runtime, wanted: Wanted, *, check: bool) -> tuple[FeedSpec, Pars
     found: ParsedFeed | None = None
     if check:
         try:
-            found = look(rt, spec, asked)
+            found = look(rt, spec, asked, instead)
         except UpstreamError as error:
-            raise InvalidInput(f"{error}\nNothing was added. --no-check adds it all the same.") from error
+            words = f"Nothing was {changes.removesuffix('e')}ed. --no-check {changes}s it all the same."
+            raise InvalidInput(f"{error}\n{words}") from error
     title = wanted.title or (found.title if found else None) or spec.name
     return titled(spec, title, named=bool(wanted.name)), found
 
@@ -105,8 +111,8 @@ def request(rt: Runtime, spec: FeedSpec) -> FeedRequest:
     return upstream.request(feed, rt.urls, batch=batch)
 
 
-def look(rt: Runtime, spec: FeedSpec, asked: FeedRequest) -> ParsedFeed:
-    """Fetch and parse it once, without writing anything down."""
+def look(rt: Runtime, spec: FeedSpec, asked: FeedRequest, instead: str) -> ParsedFeed:
+    """Fetch and parse it once, without writing anything down. For a page that names feeds `instead` is what to do."""
     answer = rt.get(asked)
     assert isinstance(answer, Fetched)
     about = DocumentInfo(
@@ -124,7 +130,7 @@ def look(rt: Runtime, spec: FeedSpec, asked: FeedRequest) -> ParsedFeed:
             addresses = _found_at_usual_places(rt, spec, answer.final_url)
         if not addresses:
             raise
-        choices = "\n".join(f"  broadsheet feeds add {address}" for address in addresses)
+        choices = "\n".join(f"  broadsheet {instead} {address}" for address in addresses)
         raise InvalidInput(f"{without_keys(spec.url)} is a web page, not a feed. It has:\n{choices}") from error
 
 
@@ -150,16 +156,7 @@ def add(rt: Runtime, session: Session, spec: FeedSpec) -> Feed:
     """Add the feed; one of that name that was removed comes back with its history."""
     old = feeds.find(session, spec.name)
     if old is None or not old.retired:
-        same = next(
-            (
-                f
-                for f in feeds.list_all(session)
-                if (f.kind, f.url, dict(f.params)) == (spec.kind, spec.url, dict(spec.params))
-            ),
-            None,
-        )
-        if same is not None:
-            raise InvalidInput(f"that is the feed {same.name} already; `broadsheet feeds list` shows it")
+        refuse_twins(session, spec)
         return feeds.add(session, spec, now=rt.now())
     if old.origin == "catalogue":
         raise InvalidInput(f"{spec.name} belongs to a feed of feeds.toml; choose another --name")
@@ -170,3 +167,11 @@ def add(rt: Runtime, session: Session, spec: FeedSpec) -> Feed:
         failures=0, last_error=None, next_check_at=rt.now(),
     )  # fmt: skip
     return old
+
+
+def refuse_twins(session: Session, spec: FeedSpec) -> None:
+    """`InvalidInput` where there is a feed that asks for the very same."""
+    wanted = (spec.kind, spec.url, dict(spec.params))
+    same = next((f.name for f in feeds.list_all(session) if (f.kind, f.url, dict(f.params)) == wanted), None)
+    if same is not None:
+        raise InvalidInput(f"that is the feed {same} already; `broadsheet feeds list` shows it")

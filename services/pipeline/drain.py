@@ -157,12 +157,13 @@ def _used_up(claim: Claim) -> bool:
 
 def _ended(rt: Runtime, claim: Claim, error: Exception | None) -> str:
     """Account for a job that has ended: well, or of an error."""
+    used_up = _used_up(claim)
+    if error is None and not used_up:
+        return "done"
     handler = HANDLERS[claim.kind]
     with structlog.contextvars.bound_contextvars(**claim.told):
-        if _used_up(claim):
+        if used_up or error is None:
             return _account(rt, claim, handler, RuntimeError(f"its worker died {claim.tries - 1} times"), None)
-        if error is None:
-            return "done"
         if isinstance(error, LeaseLost):
             log.warning("job.lost", why=str(error))
             return "lost"

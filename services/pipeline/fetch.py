@@ -179,7 +179,8 @@ def _feed_answered(step: Step, feed: Feed, answer: Fetched | NotModified, rt: Ru
             now=step.now, last_slot=feed.next_check_at - interval, interval=interval, failures=0, retry_after=None,
             max_age=min(max_age, timedelta(days=1)), jitter=rt.jitter(),
         )  # fmt: skip
-    if answer.permanent_url and feed.kind == "rss" and feed.url:
-        values["url"] = answer.permanent_url
-        log.info("feed.moved", feed=feed.name, to=answer.permanent_url)
+    moved = answer.permanent_url if feed.kind == "rss" and feed.url else None
+    if moved and feeds.get(step.session, feed.name).url == feed.url:  # nobody gave it another one meanwhile
+        values["url"] = moved
+        log.info("feed.moved", feed=feed.name, to=moved)
     feeds.update_feed(step.session, feed.id or 0, **values)

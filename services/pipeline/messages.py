@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parseaddr
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,23 +21,45 @@ from sqlmodel import Session
 from services.digests import render
 from services.digests.overrides import BrokenTemplate
 from services.domain.deliveries import message_id as keyed_id
-from services.domain.digests import SourceStatus
+from services.domain.digests import EditionItem, SourceStatus
 from services.domain.messages import Message
 from services.domain.papers import PaperFacts
 from services.pipeline.sentences import sentences_for
-from services.pipeline.views import Pick, edition_view, since_you_read
+from services.pipeline.views import Pick, edition_item, edition_view, since_you_read
 from services.runtime import Runtime
 from services.storage import archive, editions, notices, subscribers
 from services.storage.tables import Delivery, Edition, Subscriber, Subscription
 
 log = structlog.get_logger(__name__)
 
+LEVEL = 3
+"""Of compression: the next ones take three times as long, and save a twentieth."""
 MAX_KEPT = 64 * 1024 * 1024
-KEPT_FOR, MOST_KEPT = timedelta(seconds=30), 64
-"""How long the facts of an edition's papers are good for other readers' editions, and of how many editions."""
-_kept: WeakKeyDictionary[Engine, dict[tuple[tuple[int, ...], datetime], tuple[datetime, list[PaperFacts]]]] = (
-    WeakKeyDictionary()
-)
+KEPT_FOR, MOST_KEPT, MOST_ITEMS = timedelta(seconds=30), 64, 500
+"""How long the facts of an edition's papers are good for other readers' editions, of how many editions, and how many
+ways there are at most to tell of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Papers:
+    """The papers of an edition as of the minute it was composed in: the same for all who get them."""
+
+    read_at: datetime
+    facts: Mapping[int, PaperFacts]
+    items: dict[tuple[Any, ...], EditionItem] = field(default_factory=dict)
+
+    def item(self, rt: Runtime, pick: Pick, composed_at: datetime) -> EditionItem:
+        """As `edition_item`; made once for all who get the paper for the same reasons."""
+        key = (rt.settings.public_url, pick.paper.id, pick.why, pick.late, pick.sentence)
+        found = self.items.get(key)
+        if found is None:
+            if len(self.items) >= MOST_ITEMS:
+                self.items.clear()
+            found = self.items[key] = edition_item(rt, pick, composed_at.replace(second=0, microsecond=0))
+        return found
+
+
+_kept: WeakKeyDictionary[Engine, dict[tuple[tuple[int, ...], datetime], _Papers]] = WeakKeyDictionary()
 _keeping = threading.Lock()
 PREVIEW_ID = "<preview@localhost>"
 
@@ -57,12 +81,13 @@ def _rendered(
     subscriber: Subscriber,
 ) -> Message:  # fmt: skip
     items = editions.items(session, edition.id or 0)
-    papers = {p.id: p for p in _facts(rt, session, tuple(i.paper_id for i in items), edition.composed_at)}
-    said = sentences_for(rt, session, list(papers.values()))
+    papers = _papers(rt, session, tuple(i.paper_id for i in items), edition.composed_at)
+    facts = papers.facts
+    said = sentences_for(rt, session, list(facts.values()))
     picks = [
-        Pick(paper=papers[i.paper_id], why=tuple(i.why), late=i.late, sentence=said.get(i.paper_id))
+        Pick(paper=facts[i.paper_id], why=i.why, late=i.late, sentence=said.get(i.paper_id))
         for i in items
-        if i.paper_id in papers
+        if i.paper_id in facts
     ]
     view = edition_view(
         rt,
@@ -76,6 +101,7 @@ def _rendered(
         composed_at=edition.composed_at,
         edition_id=edition.id,
         since_you_read=since_you_read(session, edition.subscription_id, edition.composed_at),
+        item_of=papers.item,
     )
     message_id = delivery.message_id if delivery else PREVIEW_ID
     mail_only = delivery is not None and delivery.channel == "email"
@@ -99,19 +125,19 @@ def _rendered(
         return render(view, message_id=message_id, list_id=list_id(rt, subscription), mail_only=mail_only)
 
 
-def _facts(rt: Runtime, session: Session, ids: tuple[int, ...], at: datetime) -> list[PaperFacts]:
+def _papers(rt: Runtime, session: Session, ids: tuple[int, ...], at: datetime) -> _Papers:
     """The papers of an edition as of the minute it was composed in: read once for all who get the same."""
     minute = at.replace(second=0, microsecond=0)
     now = rt.now()
     with _keeping:
         kept = _kept.setdefault(rt.engine, {})
-        read_at, found = kept.get((ids, minute), (now, None))
-    if found is None or not timedelta(0) <= now - read_at < KEPT_FOR:
-        found = archive.load(session, ids, now=minute)
+        found = kept.get((ids, minute))
+    if found is None or not timedelta(0) <= now - found.read_at < KEPT_FOR:
+        found = _Papers(now, {paper.id: paper for paper in archive.load(session, ids, now=minute)})
         with _keeping:
             if len(kept) >= MOST_KEPT:
                 kept.clear()
-            kept[(ids, minute)] = (now, found)
+            kept[(ids, minute)] = found
     return found
 
 
@@ -123,13 +149,17 @@ def list_id(rt: Runtime, subscription: Subscription) -> str:
 
 def mail_domain(rt: Runtime) -> str:
     """Our own domain in Message-ID and List-Id: the sender's."""
-    return parseaddr(rt.settings.mail_from)[1].partition("@")[2] or "localhost"
+    return _domain_of(rt.settings.mail_from)
+
+
+@lru_cache(maxsize=8)
+def _domain_of(mail_from: str) -> str:
+    return parseaddr(mail_from)[1].partition("@")[2] or "localhost"
 
 
 def pack(message: Message) -> bytes:
     """A message as kept on its delivery."""
-    data = {**asdict(message), "date": message.date.isoformat(), "headers": dict(message.headers)}
-    return zstandard.ZstdCompressor(level=6).compress(msgspec.json.encode(data))
+    return zstandard.ZstdCompressor(level=LEVEL).compress(msgspec.json.encode(message))
 
 
 def unpack(kept: bytes) -> Message:

@@ -26,8 +26,9 @@ from services.pipeline.messages import PREVIEW_ID, list_id, mail_domain, status_
 from services.pipeline.send import send_job
 from services.pipeline.sentences import PATIENCE, ask_for, sentences_for
 from services.pipeline.views import edition_view, local_day, since_you_read, source_statuses
+from services.pipeline.waiting import in_words, waited_for
 from services.runtime import Runtime
-from services.storage import deliveries, editions, feeds, subscribers
+from services.storage import deliveries, editions, subscribers
 from services.storage.tables import Subscriber, Subscription
 
 log = structlog.get_logger(__name__)
@@ -48,9 +49,11 @@ def compose_edition(rt: Runtime, claim: Claim) -> None:
     hurry = bool(claim.payload.get("now")) or rt.now() >= begun_at + patience
     with rt.reading() as session:
         subscription, subscriber = subscribers.get_subscription(session, claim.payload["subscription_id"])
-        waiting = [] if hurry else feeds.busy(session, subscription.feeds, now=rt.now())
+        waiting = [] if hurry else waited_for(
+            session, tuple(subscription.feeds), due_at=due_at, until=begun_at + patience, now=rt.now()
+        )  # fmt: skip
     if waiting:
-        raise NotYet(f"waiting for {', '.join(waiting)}", retry_after=LOOK_AGAIN)
+        raise NotYet(f"waiting for {in_words(waiting)}", retry_after=LOOK_AGAIN)
     rt.checkpoint("compose_edition.ready")
     chosen = _with_sentences(rt, claim, subscription)
     with rt.step(claim) as step:

@@ -94,7 +94,7 @@ def _feed_jobs(session: Session, feed: Feed, rt: Runtime, now: datetime) -> list
     """The jobs of a due feed's slot, if this scheduler is the one to take it."""
     slot = feed.next_check_at
     following = next_check_at(
-        now=now, last_slot=slot, interval=_interval(session, feed, now), failures=feed.failures,
+        now=now, last_slot=slot, interval=interval_of(session, feed, now), failures=feed.failures,
         retry_after=None, max_age=None, jitter=rt.jitter(),
     )  # fmt: skip
     if not feeds.advance(session, feed, to=following):
@@ -128,7 +128,7 @@ def _pages(session: Session, feed: Feed, rt: Runtime, *, slot: str) -> list[NewJ
     return [page_job(feed.id, feed.name, slot=slot, batch=day.isoformat()) for day in days]
 
 
-def _interval(session: Session, feed: Feed, now: datetime) -> timedelta:
+def interval_of(session: Session, feed: Feed, now: datetime) -> timedelta:
     """How often the feed is asked: as somebody chose, else by its own rhythm where it shows only what is on it now."""
     interval = timedelta(minutes=feed.interval_minutes)
     if feed.interval_fixed or feed.kind != "rss":

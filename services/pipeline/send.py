@@ -1,9 +1,10 @@
 """Send: each delivery of an edition leaves once, and what became of it is written down.
 
-    render → connect … 354 → commit `sending` and the bytes → the dot → commit the outcome and the job's end
+    render → connect … 354 → the message → commit `sending` and the bytes → the dot → commit outcome and the job's end
 
 Between the commit of `sending` and that of the outcome lies the one window in which nobody can say whether a
-message left. A delivery that a later try finds `sending` was caught in it: `BROADSHEET_SMTP_AMBIGUITY` decides.
+message left; the message goes over before it, and only the dot and its answer lie in it. A delivery that a later try
+finds `sending` was caught in it: `BROADSHEET_SMTP_AMBIGUITY` decides.
 
 Where mail follows mail, the next job is claimed with the outcome of one: two commits a mail. A third could be saved if
 an outcome waited for the next intent; but then nearly every kill would leave a mail in doubt, and now few do.
@@ -21,24 +22,23 @@ from sqlmodel import Session
 
 from services.channels import Channel, PartedChannel
 from services.domain.deliveries import Part, certain_state, parts_from_json, parts_to_json, should_send
-from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown, RateLimited
+from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown
 from services.domain.jobs import Claim, NewJob
 from services.domain.messages import Message, Receipt
 from services.pipeline.messages import pack, render_edition, unpack
+from services.pipeline.rates import keep_to_rate
 from services.pipeline.votes import has_thread, look_job
 from services.runtime import Runtime
-from services.storage import deliveries, editions, jobs, subscribers
-from services.storage.tables import Delivery
+from services.storage import deliveries, editions, jobs, rates
+from services.storage.tables import Delivery, Subscriber
 
 log = structlog.get_logger(__name__)
 
 LEASE_FOR_A_SEND = timedelta(seconds=30)
 """A message is only handed over while at least this much of the lease is left (half of it, for short leases)."""
 
-SMTP_GATE = "smtp"
 SLACK_PACE_S = 1.0
 """Slack takes about one message a second in a channel."""
-HOUR, SHORTEST_WAIT = timedelta(hours=1), timedelta(seconds=1)
 
 OUTCOMES = {
     "suppress": ("suppressed", "the subscriber is not active"),
@@ -63,22 +63,20 @@ def send_deliveries(rt: Runtime, claim: Claim) -> None:
 
 def send_on(rt: Runtime, claim: Claim, until: datetime) -> Claim | None:
     """As `send_deliveries`; the job of the next mail, where it is the most urgent one there is before `until`."""
-    # At a rate each mail waits for its turn, and meanwhile another kind of job may be more urgent.
-    at_rate = rt.settings.smtp_per_second or rt.settings.smtp_per_hour
-    return _send_edition(rt, claim, None if at_rate else until)
+    return _send_edition(rt, claim, until)
 
 
 def _send_edition(rt: Runtime, claim: Claim, until: datetime | None) -> Claim | None:
     """Send what is left to send of one edition; the job that is next, where one was claimed with the last outcome."""
-    with rt.reading() as session:
-        left = deliveries.unsettled(session, claim.payload["edition_id"])
     again: list[DeliveryError] = []
     end = _End()
-    for place, delivery_id in enumerate(left, 1):
+    found = _look(rt, claim)
+    while found is not None:
         try:
-            end = _send(rt, claim, delivery_id, last=place == len(left) and not again, until=until)
+            end = _send(rt, claim, found, last=not found.more and not again, until=until)
         except DeliveryDeferred as error:
             again.append(error)
+        found = _look(rt, claim, after=found.delivery.id or 0) if found.more else None
     if again:
         raise max(again, key=lambda error: error.retry_after or timedelta(0))
     if not end.finished:
@@ -95,39 +93,68 @@ class _End:
     next: Claim | None = None
 
 
-def _send(rt: Runtime, claim: Claim, delivery_id: int, *, last: bool = False, until: datetime | None = None) -> _End:
-    """Send one delivery, or settle it unsent. With `last` its outcome ends the job, in one transaction with it, and
-    until `until` the next mail's job is claimed there, too."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A delivery, what is to become of it, and the message where that is to be sent."""
+
+    delivery: Delivery
+    subscriber: Subscriber
+    cadence: str
+    parts: dict[str, Part]
+    verdict: str
+    message: Message | None
+    kept: bytes | None
+    """The message as it is to be kept, where it was rendered just now."""
+    held_to: int | None
+    """What an operator holds its channel to."""
+    more: bool
+    """Whether another delivery of the edition follows."""
+
+
+def _look(rt: Runtime, claim: Claim, *, after: int = 0) -> _Found | None:
+    """The next unsettled delivery of the edition from `after` one on, in one look at the database."""
+    message: Message | None = None
     kept: bytes | None = None
     with rt.reading() as session:
-        delivery, subscriber, edition = deliveries.get(session, delivery_id)
-        subscription, _ = subscribers.get_subscription(session, edition.subscription_id)
+        rows = deliveries.unsettled(session, claim.payload["edition_id"], after=after, limit=2)
+        if not rows:
+            return None
+        delivery, subscriber, edition, subscription = rows[0]
         # Whoever has left this digest gets no more of it, though another subscription keeps the address active.
         wanted = subscriber.state if subscription.state in {"active", "paused"} else subscription.state
         parts = parts_from_json(delivery.parts)
         state = certain_state(delivery.state, parts)
         verdict = should_send(state, wanted, rt.now(), delivery.expires_at, rt.settings.smtp_ambiguity)
-        message: Message | None = None
+        held_to = rates.per_hour(session, delivery.channel)
         if verdict == "send" and delivery.message is not None:
             message = unpack(delivery.message)
         elif verdict == "send":
             message = render_edition(rt, session, edition, delivery)
             kept = pack(message)
-    if message is None:
-        return _End(_settle(rt, claim, delivery, verdict, subscription.cadence, last))
     if kept is not None:
         rt.checkpoint("send_deliveries.rendered")
+    return _Found(
+        delivery, subscriber, subscription.cadence, parts, verdict, message, kept, held_to, more=len(rows) > 1
+    )
 
+
+def _send(rt: Runtime, claim: Claim, found: _Found, *, last: bool = False, until: datetime | None = None) -> _End:
+    """Send one delivery, or settle it unsent. With `last` its outcome ends the job, in one transaction with it, and
+    until `until` the next mail's job is claimed there, too."""
+    delivery, subscriber, message = found.delivery, found.subscriber, found.message
+    if message is None:
+        return _End(_settle(rt, claim, delivery, found.verdict, found.cadence, last))
+    delivery_id = delivery.id or 0
     channel = rt.channel(subscriber.channel, subscriber.address)
-    if channel.name == "email":
-        _keep_to_rate(rt)
-    else:
+    if keep_to_rate(rt, channel.name, found.held_to) or channel.name != "email":
         until = None  # it takes its time, and what is urgent does not wait for it
     gate = f"slack {subscriber.address}" if channel.name == "slack" and isinstance(channel, PartedChannel) else ""
-    course = _Course(rt, claim, delivery_id, delivery.attempts + 1, parts, gate=gate, last=last, kept=kept, until=until)
+    course = _Course(
+        rt, claim, delivery_id, delivery.attempts + 1, found.parts, gate=gate, last=last, kept=found.kept, until=until
+    )
     following: Claim | None = None
     try:
-        receipt = _hand_over(channel, message, subscriber.address, f"{edition.id}-{delivery_id}", course)
+        receipt = _hand_over(channel, message, subscriber.address, f"{delivery.edition_id}-{delivery_id}", course)
     except DeliveryRefused as error:
         course.end("failed", last=last, code=error.code, detail=str(error)[:1000])
         log.warning("delivery.failed", delivery=delivery_id, code=error.code, error=str(error))
@@ -230,24 +257,6 @@ class _Course:
         self.kept = None
 
 
-def _keep_to_rate(rt: Runtime) -> None:
-    """Wait for the mail server's turn; `RateLimited` where that takes so long that the job is put off.
-
-    The hour is a sliding window over what has left. Workers that look at the same moment may exceed it by one each.
-    """
-    limit = rt.settings.smtp_per_hour
-    if limit:
-        now = rt.now()
-        with rt.reading() as session:
-            left = deliveries.sent_since(session, "email", now - HOUR)
-        if len(left) >= limit:
-            wait = left[len(left) - limit] + HOUR - now
-            raise RateLimited(f"{len(left)} mails have left within the hour", retry_after=max(wait, SHORTEST_WAIT))
-    if rt.settings.smtp_per_second:
-        with rt.gate(SMTP_GATE, 1 / rt.settings.smtp_per_second):
-            pass
-
-
 def _settle(rt: Runtime, claim: Claim, delivery: Delivery, verdict: str, cadence: str, last: bool) -> bool:
     """Write what a verdict other than `send` makes of a delivery; returns whether the job has ended with it."""
     if verdict not in OUTCOMES or delivery.state == OUTCOMES[verdict][0]:
@@ -273,14 +282,15 @@ def _move(
     the edition that is taken back, with `last` the end of the job that sends, with `go_on` the claim of the next."""
     following: Claim | None = None
     with rt.writing() as session:
-        jobs.check(session, claim)
         now = rt.now()
+        if last:
+            jobs.finish(session, claim, now=now)
+        else:
+            jobs.check(session, claim)
         deliveries.move(session, delivery_id, to, now=now, **values)
         if given_back is not None:
             editions.give_back(session, given_back)
         jobs.add(session, then, now=now, cause_id=claim.job_id)
-        if last:
-            jobs.finish(session, claim, now=now)
         if go_on:
             following = jobs.claim_behind(session, claim, now=now, lease=rt.lease(), worker=rt.worker)
         rt.checkpoint(f"send_deliveries.{to}_written")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote, urlencode
@@ -70,8 +70,9 @@ def edition_view(
     edition_id: int | None,
     since_at: datetime | None = None,
     since_you_read: Sequence[str] = (),
+    item_of: Callable[[Runtime, Pick, datetime], EditionItem] | None = None,
 ) -> EditionView:
-    """The edition as data, with this subscriber's own links."""
+    """The edition as data, with this subscriber's own links. `item_of` stands in for `edition_item`."""
     checked = [r.checked_at for p in picks for r in p.paper.repos if r.checked_at and r.state == "found"]
     links = own_links(rt, subscription, subscriber)
     day = local_day(subscription.timezone, composed_at)
@@ -82,9 +83,8 @@ def edition_view(
         edition_date=day,
         timezone=subscription.timezone,
         composed_at=composed_at,
-        items=tuple(
-            _item(rt, pick, composed_at, paper_links(rt, subscription, subscriber, pick.paper)) for pick in picks
-        ),
+        items=tuple((item_of or edition_item)(rt, pick, composed_at) for pick in picks),
+        feedback=tuple(paper_links(rt, subscription, subscriber, pick.paper) for pick in picks),
         matched=matched,
         considered=considered,
         since_date=local_day(subscription.timezone, since_at) if since_at else None,
@@ -162,12 +162,13 @@ def since_you_read(session: Session, subscription_id: int, until: datetime) -> t
     last = editions.sent_before(session, subscription_id, until)
     if last is None:
         return ()
-    found = events.since_read(session, subscription_id, after=last.composed_at, until=until)
+    found = events.since_read(session, subscription_id, after=last, until=until)
     found.sort(key=lambda one: KINDS.index(one[0].kind) if one[0].kind in KINDS else len(KINDS))
     return tuple(dict.fromkeys(describe(event.kind, event.detail, title) for event, title in found))
 
 
-def _item(rt: Runtime, pick: Pick, now: datetime, feedback: tuple[tuple[str, str], ...]) -> EditionItem:
+def edition_item(rt: Runtime, pick: Pick, now: datetime) -> EditionItem:
+    """A paper as its edition tells of it."""
     paper = pick.paper
     sentence = telling_sentence(paper.abstract) if paper.abstract else None
     return EditionItem(
@@ -186,7 +187,7 @@ def _item(rt: Runtime, pick: Pick, now: datetime, feedback: tuple[tuple[str, str
         artifacts=tuple(_code_facts(r, now) for r in paper.artifacts if r.state == "found" and _is_shown(r)),
         project_urls=tuple(x.url for x in paper.links if x.kind == "project"),
         models=_many(paper, "model"), datasets=_many(paper, "dataset"), spaces=_many(paper, "space"),
-        feeds=paper.feeds, feedback=feedback,
+        feeds=paper.feeds,
     )  # fmt: skip
 
 

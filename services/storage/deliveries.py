@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, func, literal_column, or_, update
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.deliveries import SETTLED, STATES, may_move
 from services.domain.errors import LeaseLost, NotFound
+from services.storage import subscribers
 from services.storage.sql import insert_ignore, table_of
-from services.storage.tables import SETTLED_AND_KEPT, Delivery, Edition, EditionItem, Paper, Subscriber
+from services.storage.tables import SETTLED_AND_KEPT, Delivery, Edition, EditionItem, Paper, Subscriber, Subscription
 
 _ROWS = table_of(Delivery)
 
@@ -38,6 +39,41 @@ def get(session: Session, delivery_id: int) -> tuple[Delivery, Subscriber, Editi
     return row[0], row[1], row[2]
 
 
+def _written_out(states: Iterable[str]) -> list[Any]:
+    """States for a list in a statement that is put together once: bound ones are put into it each time."""
+    return [literal_column(f"'{state}'") for state in states]
+
+
+class Unsettled(NamedTuple):
+    """A delivery of which something more may come, and whom and what it is for."""
+
+    delivery: Delivery
+    subscriber: Subscriber
+    edition: Edition
+    subscription: Subscription
+
+
+def unsettled(session: Session, edition_id: int, *, after: int = 0, limit: int) -> list[Unsettled]:
+    """The deliveries of an edition of which something more may come, the oldest first, from `after` a delivery on."""
+    rows = session.exec(_UNSETTLED, params={"edition": edition_id, "after": after, "limit": limit})
+    return [Unsettled(*row) for row in rows]
+
+
+_UNSETTLED = (  # run for every mail: put together once
+    select(Delivery, Subscriber, Edition, Subscription)
+    .join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
+    .join(Edition, col(Edition.id) == col(Delivery.edition_id))
+    .join(Subscription, col(Subscription.id) == col(Edition.subscription_id))
+    .where(
+        Delivery.edition_id == bindparam("edition"),
+        col(Delivery.id) > bindparam("after"),
+        col(Delivery.state).not_in(_written_out(sorted(SETTLED))),
+    )
+    .order_by(col(Delivery.id))
+    .limit(bindparam("limit"))
+)
+
+
 def move(session: Session, delivery_id: int, to: str, *, now: datetime, **values: Any) -> None:
     """Change a delivery's state, by a legal move only; `LeaseLost` when somebody else has moved it elsewhere.
 
@@ -51,7 +87,7 @@ def move(session: Session, delivery_id: int, to: str, *, now: datetime, **values
 @cache
 def _moving(to: str) -> Any:
     """Sets what it is given, where the move is a legal one."""
-    legal = _ROWS.c.state.in_([state for state in STATES if may_move(state, to)])
+    legal = _ROWS.c.state.in_(_written_out(state for state in STATES if may_move(state, to)))
     return update(_ROWS).where(_ROWS.c.id == bindparam("delivery"), legal)
 
 
@@ -73,18 +109,6 @@ def expire_unfinished(session: Session, *, now: datetime) -> int:
     return len(session.execute(late.values(state="expired", updated_at=now).returning(col(Delivery.id))).all())
 
 
-def unsettled(session: Session, edition_id: int) -> list[int]:
-    """The deliveries of an edition of which something more may come, the oldest first."""
-    return list(session.connection().execute(_UNSETTLED, {"edition": edition_id}).scalars())
-
-
-_UNSETTLED = (
-    select(_ROWS.c.id)
-    .where(_ROWS.c.edition_id == bindparam("edition"), _ROWS.c.state.not_in(sorted(SETTLED)))
-    .order_by(_ROWS.c.id)
-)
-
-
 def drop_messages(session: Session, *, before: datetime, limit: int = 500) -> int:
     """Let go of the bytes of messages whose deliveries were settled before a moment; returns how many.
 
@@ -103,15 +127,28 @@ def drop_messages(session: Session, *, before: datetime, limit: int = 500) -> in
     )
 
 
+def of_reader(session: Session, who: str) -> tuple[ColumnElement[bool], ...]:
+    """The deliveries of a subscription (its number), or of all of an address, as conditions; none of one unknown."""
+    if who.isdecimal() and who.isascii() and len(who) < 16:
+        number = int(who)
+        person = select(Subscription.subscriber_id).where(Subscription.id == number).scalar_subquery()
+        its = select(Edition.id).where(Edition.subscription_id == number)
+        return col(Delivery.subscriber_id) == person, col(Delivery.edition_id).in_(its)
+    return (col(Delivery.subscriber_id).in_(subscribers.ids_of(session, who)),)
+
+
 def list_all(
-    session: Session, *, edition_id: int | None = None, states: Sequence[str] = (), limit: int | None = None
-) -> list[tuple[Delivery, Subscriber, list[str]]]:
-    """Deliveries with subscriber and paper keys, newest first."""
+    session: Session, *, edition_id: int | None = None, states: Sequence[str] = (), reader: str = "",
+    limit: int | None = None,
+) -> list[tuple[Delivery, Subscriber, list[str]]]:  # fmt: skip
+    """Deliveries with subscriber and paper keys, newest first; `reader` as `of_reader` takes it."""
     query = select(Delivery, Subscriber).join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
     if edition_id is not None:
         query = query.where(Delivery.edition_id == edition_id)
     if states:
         query = query.where(col(Delivery.state).in_(states))
+    if reader:
+        query = query.where(*of_reader(session, reader))
     query = query.order_by(col(Delivery.id).desc())
     if limit is not None:
         query = query.limit(limit)
@@ -129,23 +166,21 @@ def list_all(
     return [(d, s, keys.get(d.edition_id, [])) for d, s in rows]
 
 
-LONGEST_LIFE = timedelta(days=14)
-"""No delivery leaves later than this after it was planned."""
-
-
 def sent_since(session: Session, channel: str, since: datetime) -> list[datetime]:
     """When deliveries by a channel left since then, the oldest first; those on their way count from their last move."""
-    left = session.exec(
-        select(Delivery.sent_at, Delivery.updated_at).where(
-            Delivery.channel == channel,
-            col(Delivery.planned_at) > since - LONGEST_LIFE,
-            or_(
-                col(Delivery.sent_at) > since,
-                and_(col(Delivery.state).in_(("sending", "unknown")), col(Delivery.updated_at) > since),
-            ),
-        )
-    )
-    return sorted(sent_at or updated_at for sent_at, updated_at in left)
+    by_it = col(Delivery.channel) == channel
+    left = select(Delivery.sent_at).where(by_it, col(Delivery.sent_at) > since)
+    on_their_way = select(Delivery.updated_at).where(
+        by_it, col(Delivery.state).in_(("sending", "unknown")), col(Delivery.updated_at) > since,
+        or_(col(Delivery.sent_at).is_(None), col(Delivery.sent_at) <= since),
+    )  # fmt: skip
+    return sorted([at for at in session.exec(left) if at is not None] + list(session.exec(on_their_way)))
+
+
+def waiting(session: Session, channel: str) -> int:
+    """How many deliveries by a channel are still to leave."""
+    unsent = (col(Delivery.state).in_(("planned", "deferred")), col(Delivery.channel) == channel)
+    return session.exec(select(func.count()).select_from(Delivery).where(*unsent)).one()
 
 
 def counts(session: Session, *, since: datetime) -> dict[tuple[str, str], int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import bindparam, delete, func, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import NotFound
-from services.storage.sql import chunks, insert_ignore
+from services.storage.sql import chunks, insert_ignore, table_of
 from services.storage.tables import Delivery, Edition, EditionItem, Subscription
 
 
@@ -84,25 +84,45 @@ def last(session: Session, subscription_id: int) -> Edition | None:
     return newest if since is None else session.exec(kept.where(col(Edition.composed_at) < since)).first()
 
 
-def sent_before(session: Session, subscription_id: int, moment: datetime) -> Edition | None:
-    """The newest edition of a subscription that went out before a moment: what the reader had read by then."""
-    return session.exec(
-        select(Edition)
-        .where(
-            Edition.subscription_id == subscription_id,
-            Edition.composed_at < moment,
-            col(Edition.skipped).is_(None),
-        )
-        .order_by(col(Edition.composed_at).desc())
-        .limit(1)
-    ).first()
-
-
-def items(session: Session, edition_id: int) -> list[EditionItem]:
-    """An edition's papers by rank."""
-    return list(
-        session.exec(select(EditionItem).where(EditionItem.edition_id == edition_id).order_by(col(EditionItem.rank)))
+def sent_before(session: Session, subscription_id: int, moment: datetime) -> datetime | None:
+    """Of when the newest edition of a subscription is that went out before a moment: until then the reader has read."""
+    found: datetime | None = (
+        session.connection().execute(_SENT_BEFORE, {"subscription": subscription_id, "moment": moment}).scalar()
     )
+    return found
+
+
+class Item(NamedTuple):
+    """A paper in an edition."""
+
+    paper_id: int
+    rank: int
+    why: tuple[str, ...]
+    late: bool
+
+
+def items(session: Session, edition_id: int) -> list[Item]:
+    """An edition's papers by rank."""
+    rows = session.connection().execute(_ITEMS_OF, {"edition": edition_id})
+    return [Item(paper_id, rank, tuple(why), late) for paper_id, rank, why, late in rows]
+
+
+# Run for every mail: put together once.
+_ROWS, _ITEMS = table_of(Edition).c, table_of(EditionItem).c
+_SENT_BEFORE = (
+    select(_ROWS.composed_at)
+    .where(
+        _ROWS.subscription_id == bindparam("subscription"), _ROWS.composed_at < bindparam("moment"),
+        _ROWS.skipped.is_(None),
+    )
+    .order_by(_ROWS.composed_at.desc())
+    .limit(1)
+)  # fmt: skip
+_ITEMS_OF = (
+    select(_ITEMS.paper_id, _ITEMS.rank, _ITEMS.why, _ITEMS.late)
+    .where(_ITEMS.edition_id == bindparam("edition"))
+    .order_by(_ITEMS.rank)
+)
 
 
 def list_recent(session: Session, *, limit: int = 100) -> list[tuple[Edition, Subscription]]:

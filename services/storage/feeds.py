@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from services.domain.papers import Rejected
 from services.domain.urls import whole
 from services.storage import seals
 from services.storage.sql import insert_ignore, upsert
-from services.storage.tables import Batch, Feed, Fetch, Job, Rejection, Sighting, Validator
+from services.storage.tables import Feed, Fetch, Rejection, Sighting, Validator
 
 
 class FeedLike(Protocol):
@@ -108,12 +109,20 @@ def find(session: Session, name: str) -> Feed | None:
 
 
 def get(session: Session, name: str) -> Feed:
-    """The feed of that name, or `NotFound` with the names there are."""
+    """The feed of that name, or `NotFound` with what may have been meant."""
     feed = find(session, name)
     if feed is None:
-        names = ", ".join(session.exec(select(Feed.name).order_by(Feed.name)).all()) or "none yet"
-        raise NotFound(f"there is no feed {name!r}; there are: {names}")
+        names = session.exec(select(Feed.name).order_by(Feed.name).limit(COMPARED)).all()
+        near = get_close_matches(name.lower(), names, n=1)
+        meant = f"did you mean {near[0]}? There are" if near else "there are"
+        listed = ", ".join(names[:LISTED]) or "none yet"
+        more = ", … (`broadsheet feeds list` shows all)" if len(names) > LISTED else ""
+        raise NotFound(f"there is no feed {name[:80]!r}; {meant}: {listed}{more}")
     return feed
+
+
+COMPARED, LISTED = 2000, 20
+"""Names that one nobody has is compared with, and that are told of."""
 
 
 def by_id(session: Session, feed_id: int) -> Feed | None:
@@ -275,37 +284,3 @@ def ensure_import_feed(session: Session, *, name: str, kind: str, now: datetime)
     }  # fmt: skip
     insert_ignore(session, Feed, [row], ["name"])
     return get(session, name)
-
-
-def busy(session: Session, names: Sequence[str], *, now: datetime) -> list[str]:
-    """Feeds (those named, else all that run) with pages due and not yet parsed, or whose newest batch was found stale,
-    short or missing today and accepted by nobody: an edition may wait for them."""
-    query = (
-        select(Feed.name)
-        .join(Job, (col(Job.stage) == "fetch") & (col(Job.key).startswith(Feed.name + " ")))
-        .where(col(Job.state).in_(["ready", "running"]), col(Feed.paused).is_(False), col(Feed.retired).is_(False))
-    )
-    unparsed = (
-        select(Feed.name)
-        .join(Fetch, col(Fetch.feed_id) == col(Feed.id))
-        .where(Fetch.state == "fetched", col(Feed.retired).is_(False))
-    )
-    due = select(Feed.name).where(Feed.next_check_at <= now, col(Feed.paused).is_(False), col(Feed.retired).is_(False))
-    short = (
-        select(Feed.name)
-        .join(Batch, col(Batch.feed_id) == col(Feed.id))
-        .where(
-            col(Batch.state).in_(["stale", "partial", "late"]),
-            col(Batch.accepted_at).is_(None),
-            Batch.batch >= (now - timedelta(days=1)).date().isoformat(),
-            Batch.checked_at >= now - timedelta(hours=12),
-            col(Feed.paused).is_(False),
-            col(Feed.retired).is_(False),
-        )
-    )
-    found: set[str] = set()
-    for statement in (query, unparsed, due, short):
-        if names:
-            statement = statement.where(col(Feed.name).in_(names))
-        found |= set(session.exec(statement))
-    return sorted(found)

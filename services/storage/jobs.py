@@ -86,7 +86,7 @@ def _claimed(session: Session, taking: Any, values: Mapping[str, Any], worker: s
     if row.attempts > 1:
         session.connection().execute(_LOST, {"job": row.id, "now": now})
     session.connection().execute(
-        _ATTEMPTS.insert(),
+        _TRY,
         {"job_id": row.id, "number": row.attempts, "worker": worker, "started_at": now, "outcome": "running"},
     )
     return Claim(
@@ -118,6 +118,7 @@ _PAUSED = table_of(PausedStage)
 _NEVER_PAUSED: Any = literal_column(str(UNPAUSED))
 NOT_PAUSED = _JOBS.c.stage.not_in(select(_PAUSED.c.stage)) | (_JOBS.c.priority <= _NEVER_PAUSED)
 _NOW = bindparam("now", type_=_JOBS.c.due_at.type)
+_TRY = _ATTEMPTS.insert()
 _HELD = (_JOBS.c.id == bindparam("job")) & (_JOBS.c.token == bindparam("held")) & _RUNNING
 _LOST = (
     update(_ATTEMPTS)
@@ -236,15 +237,24 @@ def _taken_over(claim: Claim) -> LeaseLost:
     return LeaseLost(f"job {claim.job_id} ({claim.kind} {claim.key}) was taken over by another worker")
 
 
-def _write(session: Session, claim: Claim, **values: Any) -> None:
-    """Write to the job, if the claim still holds."""
+def _write(session: Session, claim: Claim, *, spare: bool = False, **values: Any) -> None:
+    """Write to the job, if the claim still holds; with `spare` the try is not held against it."""
     held = {"job": claim.job_id, "held": claim.token}
-    if not session.connection().execute(update(_JOBS).where(_HELD).values(**values), held).rowcount:
+    if not session.connection().execute(_WRITING[spare], {**held, **values}).rowcount:
         raise _taken_over(claim)
 
 
+_WRITING = {
+    False: update(_JOBS).where(_HELD),
+    True: update(_JOBS).where(_HELD).values(spared=_JOBS.c.spared + 1),
+}
+"""Both set what they are given, too."""
+_TRIED = update(_ATTEMPTS).where(_ATTEMPTS.c.job_id == bindparam("job"), _ATTEMPTS.c.number == bindparam("nth"))
+
+
 def finish(session: Session, claim: Claim, *, now: datetime) -> None:
-    """Mark the job done, if the claim still holds. What it failed of before stays known by its signature."""
+    """Mark the job done, if the claim still holds (else `LeaseLost`). What it failed of before stays known by its
+    signature."""
     _close(session, claim, now=now, outcome="done", state="done", finished_at=now, last_error=None)
 
 
@@ -305,13 +315,14 @@ def _close(
     spare: bool = False,
     **values: Any,
 ) -> None:
-    spared = {"spared": _JOBS.c.spared + 1} if spare else {}
-    _write(session, claim, state=state, token=None, lease_until=None, **spared, **values)
+    _write(session, claim, spare=spare, state=state, token=None, lease_until=None, **values)
     session.connection().execute(
-        update(_ATTEMPTS)
-        .where(_ATTEMPTS.c.job_id == claim.job_id, _ATTEMPTS.c.number == claim.attempt)
-        .values(outcome=outcome, finished_at=now, error=values.get("last_error"), traceback=traceback or None)
-    )
+        _TRIED,
+        {
+            "job": claim.job_id, "nth": claim.attempt, "outcome": outcome, "finished_at": now,
+            "error": values.get("last_error"), "traceback": traceback or None,
+        },
+    )  # fmt: skip
 
 
 def due(session: Session, *, now: datetime, stages: Sequence[str] | None = None, limit: int = 500) -> list[Hint]:

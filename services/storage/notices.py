@@ -53,3 +53,9 @@ def mark_sent(session: Session, notice_id: int, *, now: datetime) -> None:
 def list_newest(session: Session, *, limit: int = 50) -> list[Notice]:
     """The newest notices, newest first."""
     return list(session.exec(select(Notice).order_by(col(Notice.id).desc()).limit(limit)))
+
+
+def about(session: Session, subject: str, *, limit: int = 10) -> list[Notice]:
+    """The newest notices about one thing, newest first."""
+    query = select(Notice).where(Notice.subject == subject).order_by(col(Notice.id).desc()).limit(limit)
+    return list(session.exec(query))

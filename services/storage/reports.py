@@ -16,7 +16,7 @@ from sqlalchemy import func, or_
 from sqlmodel import Session, col, select
 
 from services.domain.jobs import STAGES
-from services.storage import jobs, stages
+from services.storage import deliveries, jobs, stages
 from services.storage.search_tree import has
 from services.storage.sql import chunks
 from services.storage.tables import (
@@ -479,11 +479,12 @@ def list_deliveries(
     *,
     states: Sequence[str] = (),
     channel: str = "",
+    reader: str = "",
     since: datetime | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> list[tuple[Delivery, Subscriber, Edition, Subscription]]:
-    """Deliveries with all they belong to, newest first."""
+    """Deliveries with all they belong to, newest first; `reader` as `deliveries.of_reader` takes it."""
     query = (
         select(Delivery, Subscriber, Edition, Subscription)
         .join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
@@ -494,6 +495,8 @@ def list_deliveries(
         query = query.where(col(Delivery.state).in_(states))
     if channel:
         query = query.where(Delivery.channel == channel)
+    if reader:
+        query = query.where(*deliveries.of_reader(session, reader))
     if since is not None:
         query = query.where(Delivery.planned_at >= since)
     if before is not None:

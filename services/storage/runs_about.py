@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import Session, col, select
 
-from services.domain.addresses import CHANNELS
 from services.storage import archive, subscribers
 from services.storage.tables import Edition, EditionItem, Feed, Fetch, Job, Sighting, Subscription
 
@@ -32,8 +31,7 @@ def of_reader(session: Session, who: str) -> ColumnElement[bool]:
     if who.isdecimal() and who.isascii() and len(who) < 16:
         ids = [int(who)]
     else:
-        people = [subscribers.find(session, channel=channel, address=who) for channel in CHANNELS]
-        found = [person.id for person in people if person is not None]
+        found = subscribers.ids_of(session, who)
         ids = [i for i in session.exec(select(Subscription.id).where(col(Subscription.subscriber_id).in_(found))) if i]
     editions = select(Edition.id).where(col(Edition.subscription_id).in_(ids))
     newest = session.exec(editions.order_by(col(Edition.id).desc()).limit(MOST))

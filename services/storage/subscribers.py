@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Text, or_, type_coerce, update
 from sqlmodel import Session, col, select
 
+from services.domain.addresses import CHANNELS
 from services.domain.errors import NotFound
 from services.storage import seals, suppressions
 from services.storage.tables import Subscriber, Subscription
@@ -40,6 +41,14 @@ def find(session: Session, *, channel: str, address: str) -> Subscriber | None:
     """The subscriber with that address, or none; one that was wiped has none by now."""
     keys = seals.keys_of(session, channel, address)
     return session.exec(select(Subscriber).where(col(Subscriber.address_key).in_(keys))).first()
+
+
+def ids_of(session: Session, address: str) -> list[int]:
+    """Who has that address, written with or without its channel (`slack:C012AB3CD`, `you@example.org`)."""
+    channel, _, rest = address.partition(":")
+    asked = [(channel, rest)] if channel in CHANNELS else [(one, address) for one in CHANNELS]
+    keys = [key for name, text in asked for key in seals.keys_of(session, name, text)]
+    return [one for one in session.exec(select(Subscriber.id).where(col(Subscriber.address_key).in_(keys))) if one]
 
 
 def get(session: Session, subscriber_id: int) -> Subscriber:

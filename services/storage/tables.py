@@ -32,6 +32,10 @@ def _json(factory: Any) -> Any:
     return Field(default_factory=factory, sa_column=Column(JSON, nullable=False))
 
 
+OPEN_BATCH = "state IN ('stale', 'partial', 'late') AND accepted_at IS NULL"
+"""Batches that something is missing of, and that nobody took as they are."""
+
+
 class Row(SQLModel):
     """A row of any table. What would check it as input is not made before somebody asks for it, which nobody does:
     making it for all tables takes a tenth of the start."""
@@ -149,7 +153,10 @@ class Batch(Row, table=True):
     """What one batch of a feed has come to: the sum of its ledger rows, kept up as they are written."""
 
     __tablename__ = "batches"
-    __table_args__ = (UniqueConstraint("feed_id", "batch"),)
+    __table_args__ = (
+        UniqueConstraint("feed_id", "batch"),
+        Index("ix_batches_open", "checked_at", sqlite_where=text(OPEN_BATCH), postgresql_where=text(OPEN_BATCH)),
+    )
 
     id: int | None = _id()
     feed_id: int = Field(sa_column=Column(BIG, nullable=False))
@@ -301,14 +308,19 @@ class Title(Row, table=True):
     """What a paper is, or was once, called: fingerprints by which equal and similar titles are found."""
 
     __tablename__ = "titles"
-    __table_args__ = (UniqueConstraint("title_key", "paper_id"),)
+    __table_args__ = (
+        UniqueConstraint("title_key", "paper_id"),
+        # With the paper in them, since rows that share a key lie far apart: the table itself is not looked into.
+        Index("ix_titles_head", "head_key", "paper_id"),
+        Index("ix_titles_body", "body_key", "paper_id"),
+    )
 
     id: int | None = _id()
     paper_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
     title_key: str
-    head_key: str = Field(index=True)
+    head_key: str
     """How the title begins, and (below) its longest words: one of them survives most edits."""
-    body_key: str = Field(index=True)
+    body_key: str
 
 
 class Duplicate(Row, table=True):
@@ -592,7 +604,14 @@ class Delivery(Row, table=True):
     __table_args__ = (
         UniqueConstraint("edition_id", "subscriber_id", "channel"),
         Index("ix_deliveries_state", "state", "id"),
+        Index("ix_deliveries_reader", "subscriber_id", "id"),
         Index("ix_deliveries_planned", "planned_at"),
+        Index(
+            "ix_deliveries_sent",
+            "sent_at",
+            sqlite_where=text("sent_at IS NOT NULL"),
+            postgresql_where=text("sent_at IS NOT NULL"),
+        ),
         # What the retention of messages looks at: those of settled deliveries that are still kept.
         Index(
             "ix_deliveries_kept",
@@ -604,7 +623,7 @@ class Delivery(Row, table=True):
 
     id: int | None = _id()
     edition_id: int = Field(sa_column=Column(BIG, nullable=False))
-    subscriber_id: int = Field(sa_column=Column(BIG, nullable=False, index=True))
+    subscriber_id: int = Field(sa_column=Column(BIG, nullable=False))
     channel: str
     state: str = "planned"
     """planned, sending, accepted, deferred, failed, suppressed, expired, unknown."""
@@ -825,6 +844,17 @@ class PausedStage(Row, table=True):
     """When the operators were last told of it."""
 
 
+class MailRate(Row, table=True):
+    """How many messages an hour a channel is held to until an operator lets it go at its setting again."""
+
+    __tablename__ = "mail_rates"
+
+    channel: str = Field(primary_key=True)
+    per_hour: int
+    by: str
+    at: datetime
+
+
 class Slot(Row, table=True):
     """One entry of the schedule: when it last ran, when it runs next."""
 
@@ -978,6 +1008,7 @@ class Notice(Row, table=True):
     """Something the operators are told once: a feed that keeps failing, one that is well again, one that is gone."""
 
     __tablename__ = "notices"
+    __table_args__ = (Index("ix_notices_subject", "subject", "id"),)
 
     id: int | None = _id()
     key: str = Field(unique=True)

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from services.domain.errors import InvalidInput, NotFound
+from services.domain.polls import worth_waiting
 from services.domain.users import Actor
 from services.pipeline import drain, ledger, operate, schedule, views
 from services.pipeline.fetch import page_job
 from services.runtime import Runtime
-from services.storage import batches, feeds
+from services.storage import batches, feeds, polls
 from services.storage.engine import make_engine, writing
 from services.storage.tables import Audit, Batch, Feed, Sighting
 from tests.conftest import MakeRuntime
@@ -56,7 +57,8 @@ def look_again(rt: Runtime) -> None:
 
 def waited_for(rt: Runtime) -> list[str]:
     with rt.reading() as session:
-        return feeds.busy(session, ["api"], now=rt.now())
+        seen = polls.look(session, now=rt.now())
+    return worth_waiting(seen, ["api"], due_at=rt.now(), until=rt.now() + timedelta(minutes=90))
 
 
 def shown(rt: Runtime) -> str:

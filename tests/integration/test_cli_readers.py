@@ -114,6 +114,7 @@ def test_an_edition_is_sent_once(stocked: Broadsheet, mail: MailSink) -> None:
     assert "Already sent" in stocked("editions", "send", "--subscription", made["id"], code=0).out
     assert mail.recipients == ["ada@example.org"]
     (delivery,) = stocked.json("deliveries", "list")
+    assert stocked.json("deliveries", "list", "--reader", delivery["to"]) == [delivery]
     assert set(delivery) >= DELIVERY_KEYS
     assert (delivery["to"], delivery["channel"], delivery["state"]) == ("ada@example.org", "email", "accepted")
     assert delivery["papers"] == sent["papers"]

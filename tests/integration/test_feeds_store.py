@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
 
 import pytest
 
 from config.catalogue import FeedSpec as Written
 from services.domain.errors import InvalidInput, NotFound
-from services.domain.jobs import NewJob
 from services.domain.papers import Rejected
 from services.runtime import Runtime
 from services.storage import documents, feeds
-from services.storage.sql import table_of
-from services.storage.tables import Document, Feed, Fetch, Job, Rejection, Validator
+from services.storage.tables import Document, Feed, Fetch, Rejection, Validator
 from tests.factories import FeedSpec, add_feed, all_rows
 from tests.fakes import Clock
 
@@ -153,39 +150,6 @@ def test_old_documents_are_pruned_but_not_those_still_to_be_parsed(rt: Runtime, 
     assert all_rows(rt, Validator) == []  # a 304 would repeat what is gone
     with pytest.raises(NotFound, match="DOCUMENTS_KEEP_DAYS"), rt.reading() as session:
         documents.read(session, parsed)
-
-
-def test_a_feed_is_busy_while_due_fetching_or_unparsed(rt: Runtime, clock: Clock) -> None:
-    feed = add_feed(rt, "hf")
-
-    def busy(*names: str) -> list[str]:
-        with rt.reading() as session:
-            return feeds.busy(session, names, now=rt.now())
-
-    assert busy() == ["hf"]  # due
-    with rt.writing() as session:
-        feeds.advance(session, feed, to=rt.now() + timedelta(hours=1))
-    assert busy() == []
-    rt.add_jobs([NewJob(kind="fetch_feed", key="hf s1", payload={"feed_id": feed.id})])
-    assert busy() == busy("hf") == ["hf"]  # being fetched
-    assert busy("other") == []
-    with rt.writing() as session:
-        session.execute(_all_done())
-    assert busy() == []
-    fetch = a_fetch(rt, feed)
-    assert busy() == ["hf"]  # fetched, not parsed
-    with rt.writing() as session:
-        feeds.complete_fetch(session, fetch, [], state="failed")
-    assert busy() == []
-    clock.advance(hours=1)
-    assert busy() == ["hf"]
-    with rt.writing() as session:
-        feeds.update_feed(session, feed.id or 0, paused=True)
-    assert busy() == []
-
-
-def _all_done() -> Any:
-    return table_of(Job).update().values(state="done")
 
 
 def test_imported_files_are_filed_under_a_feed_that_is_never_polled(rt: Runtime) -> None:

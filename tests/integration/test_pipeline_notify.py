@@ -15,7 +15,7 @@ from sqlalchemy import Connection, event
 
 from services.domain.deliveries import STATES
 from services.domain.errors import LeaseLost
-from services.domain.jobs import NewJob
+from services.domain.jobs import Claim, NewJob
 from services.pipeline import drain, notify, schedule, send
 from services.pipeline.fetch import page_job
 from services.pipeline.messages import pack, render_edition, unpack
@@ -282,7 +282,7 @@ def test_an_edition_waits_for_its_feeds_and_goes_out_without_them_at_its_deadlin
 ) -> None:
     feed = a_feed(rt)
     store(rt, [entry(1)], feed=feed)
-    rt.add_jobs([page_job(feed.id or 0, feed.name, slot="s1")])  # being fetched, and never done
+    rt.add_jobs([page_job(feed.id or 0, feed.name, slot=rt.now().isoformat())])  # being fetched, and never done
     subscription = a_subscription(rt)
     due_at = rt.now()
     waited = 0
@@ -302,7 +302,7 @@ def test_an_edition_waits_for_its_feeds_and_goes_out_without_them_at_its_deadlin
 def test_a_person_who_asks_for_it_now_waits_for_nothing(rt: Runtime, channel: ScriptedChannel) -> None:
     feed = a_feed(rt)
     store(rt, [entry(1)], feed=feed)
-    rt.add_jobs([page_job(feed.id or 0, feed.name, slot="s1")])
+    rt.add_jobs([page_job(feed.id or 0, feed.name, slot=rt.now().isoformat())])
     job = schedule.edition_job(a_subscription(rt).id or 0, "daily", "UTC", rt.now())
     rt.add_jobs([NewJob(kind=job.kind, key=job.key, payload={**job.payload, "now": True})])
     notified(rt)
@@ -591,16 +591,19 @@ def test_two_workers_never_send_one_delivery_both(rt: Runtime, channel: Scripted
     clock.advance(seconds=rt.settings.lease_s + 1)
     assert notified(rt) == {"done": 1}
     believes = replace(frozen, lease_until=rt.now() + timedelta(hours=1))  # its clock went wrong as well
+    found = the_delivery_as_it_was_read(rt, believes)
     with pytest.raises(LeaseLost):
-        send._send(rt, believes, the_delivery_as_it_was_sent(rt))
+        send._send(rt, believes, found)
     assert len(channel.sent) == 1
 
 
-def the_delivery_as_it_was_sent(rt: Runtime) -> int:
+def the_delivery_as_it_was_read(rt: Runtime, claim: Claim) -> send._Found:
     """Put the row back to `planned`, as the frozen worker believes it to be."""
     with rt.writing() as session:
         session.execute(Delivery.__table__.update().values(state="planned"))  # type: ignore[attr-defined]
-    return the_delivery(rt).id or 0
+    found = send._look(rt, claim)
+    assert found is not None
+    return found
 
 
 def test_the_message_id_says_nothing_and_stays(rt: Runtime) -> None:

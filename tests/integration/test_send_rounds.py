@@ -13,7 +13,7 @@ from services.domain.jobs import NewJob
 from services.domain.users import Actor
 from services.pipeline import drain, operate
 from services.runtime import Runtime
-from services.storage import jobs
+from services.storage import deliveries, jobs
 from services.storage.sql import table_of
 from services.storage.tables import Attempt, Delivery, Job
 from tests.conftest import MakeRuntime
@@ -166,6 +166,22 @@ def test_a_job_lost_before_its_intent_sends_nothing_and_the_mail_before_is_accep
     assert run(rt) == {"done": 3, "lost": 1}
     assert states(rt) == ["accepted", "planned", "accepted", "accepted"]
     assert readers(channel) == ["ada", "cleo", "dan"]
+
+
+def test_all_deliveries_of_an_edition_are_sent_and_the_last_one_ends_its_job(
+    either: Runtime, channel: ScriptedChannel
+) -> None:
+    rt = either
+    first, *_ = all_rows(rt, Delivery)
+    with rt.writing() as session:
+        for more in ("two", "three"):
+            row = {**first.model_dump(exclude={"id"}), "channel": more, "message_id": f"<{more}@shore.example>"}
+            assert deliveries.add(session, row) is not None
+    channel.next("accept", "refuse", "accept")
+    assert run(rt) == {"done": 4}
+    assert readers(channel)[:2] == ["ada", "ada"]
+    assert states(rt) == ["accepted"] * 4 + ["failed", "accepted"]
+    assert [attempt.outcome for attempt in all_rows(rt, Attempt)] == ["done"] * 4
 
 
 def test_too_little_lease_is_left_for_the_next(rt: Runtime, channel: ScriptedChannel, clock: Clock) -> None:

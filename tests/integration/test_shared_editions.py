@@ -64,9 +64,9 @@ def test_readers_without_a_taste_share_their_order_and_others_have_their_own(
 def test_the_papers_of_the_same_edition_are_read_once_a_minute(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     with rt.reading() as session:
         loads = counted(monkeypatch, archive, "load")
-        found = messages._facts(rt, session, (1, 2), rt.now().replace(second=1))
-        assert messages._facts(rt, session, (1, 2), rt.now().replace(second=59)) is found
+        found = messages._papers(rt, session, (1, 2), rt.now().replace(second=1))
+        assert messages._papers(rt, session, (1, 2), rt.now().replace(second=59)) is found
         assert len(loads) == 1
-        messages._facts(rt, session, (2, 1), rt.now())
+        messages._papers(rt, session, (2, 1), rt.now())
         assert len(loads) == 2
-    assert [paper.id for paper in found] == [1, 2]
+    assert list(found.facts) == [1, 2]

@@ -67,6 +67,6 @@ def test_a_list_and_a_digest_name_the_one_most_authors_wrote_for(rt: Runtime) ->
     assert "Northlake Institute" in Elements(Site(rt).get("/").text).text
     with rt.reading() as session:
         paper = archive.get(session, str(arxiv(1)), now=rt.now())
-    item = views._item(rt, Pick(paper=paper, why=("new",), late=False), rt.now(), ())
+    item = views.edition_item(rt, Pick(paper=paper, why=("new",), late=False), rt.now())
     assert item.organization == "Northlake Institute"
     assert item.categories == ("cs.NA",), "one list, though it has two names"

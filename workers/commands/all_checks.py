@@ -24,6 +24,7 @@ from workers.commands.checks import (
     check_home,
     check_key,
     check_quotas,
+    check_rates,
     check_seals,
     check_work,
     failure,
@@ -83,6 +84,7 @@ def all_checks(settings: Settings, *, network: bool) -> Iterator[Check]:
             yield from _together(slow)
         if reached:  # without a database there is no clock to judge by, either
             yield from check_quotas(rt)
+            yield from check_rates(rt)
             yield from check_feeds(rt)
             yield from check_work(rt)
     finally:

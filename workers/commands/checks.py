@@ -305,6 +305,29 @@ def check_quotas(rt: Runtime) -> Iterator[Check]:
             yield warning(f"allowance {row.name}", said, advice)
 
 
+def check_rates(rt: Runtime) -> Iterator[Check]:
+    """How many messages an hour may leave by each channel, where that is limited, and who said so."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from services.pipeline.rates import all_rates
+
+    if not has_database(rt):
+        return
+    try:
+        with rt.reading() as session:
+            limited = [rate for rate in all_rates(rt, session) if rate.per_hour]
+    except SQLAlchemyError:
+        return  # no database yet, or one that its own check has told of
+    for rate in limited:
+        said = f"{rate.used:,} of {rate.per_hour:,} an hour have left"
+        if rate.held and rate.lowered:
+            said += f"; {rate.lowered.by} lowered it at {when(rate.lowered.at)}"
+            advice = f"broadsheet deliveries restore {rate.channel}"
+            yield warning(f"rate of {rate.channel}", said, advice)
+        else:
+            yield ok(f"rate of {rate.channel}", said)
+
+
 def check_feeds(rt: Runtime) -> Iterator[Check]:
     """Each feed is read, or it is said why not."""
     from sqlalchemy.exc import SQLAlchemyError

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from services.runtime import Runtime
     from services.storage.tables import Delivery, Edition, Subscriber
 
-app = typer.Typer(no_args_is_help=True, help="What became of each edition on its way out; resend what failed.")
+app = typer.Typer(no_args_is_help=True, help="What became of each edition on its way out; resend; slow down.")
 
 DEFAULT_LIMIT = 30
 
@@ -59,7 +59,13 @@ def state_of(text: str) -> str:
     return text
 
 
-@app.command("list", epilog=epilog("broadsheet deliveries list --state failed", "broadsheet deliveries list --json"))
+@app.command(
+    "list",
+    epilog=epilog(
+        "broadsheet deliveries list --state failed",
+        "broadsheet deliveries list --reader you@example.org --json",
+    ),
+)
 def list_deliveries(
     state: Annotated[
         list[str] | None,
@@ -74,26 +80,39 @@ def list_deliveries(
     edition: Annotated[
         int | None, typer.Option("--edition", metavar="N", help="Only of this edition.", show_default=False)
     ] = None,
+    reader: Annotated[
+        str,
+        typer.Option(
+            "--reader", metavar="WHO", help="Only to this address, or of this subscription (ID).", show_default=False
+        ),
+    ] = "",
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Show deliveries, newest first (30; with --json all)."""
     from services.digests.words import answer
     from services.domain.redaction import redact
-    from services.storage import deliveries, editions
+    from services.storage import deliveries, editions, subscribers
 
     with opened() as rt, rt.reading() as session:
         now = rt.now()
         if edition is not None:
             editions.get(session, edition)
+        if reader.strip().isdecimal():
+            subscribers.get_subscription(session, int(reader))
         rows = deliveries.list_all(
-            session, edition_id=edition, states=state or (), limit=limit or (None if as_json else DEFAULT_LIMIT)
-        )
+            session, edition_id=edition, states=state or (), reader=reader.strip(),
+            limit=limit or (None if as_json else DEFAULT_LIMIT),
+        )  # fmt: skip
     if as_json:
         emit_json([delivery_json(*row) for row in rows])
         return
     if not rows:
-        say("No such deliveries." if state or edition else "No deliveries yet: they come with the first edition.")
+        say(
+            "No such deliveries."
+            if state or edition or reader
+            else "No deliveries yet: they come with the first edition."
+        )
         return
     table(
         [

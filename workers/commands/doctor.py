@@ -9,10 +9,11 @@ import typer
 
 from workers.commands.opening import SettingsFault, begin_logging, load_settings
 from workers.commands.options import Json, epilog
-from workers.commands.output import Column, emit, emit_json, say, table
+from workers.commands.output import Column, emit, emit_json, say, table, warn
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from services.pipeline.rates import Rate
     from workers.commands.checks import Check
 
 EPILOG = epilog("broadsheet doctor", "broadsheet doctor --offline --json")
@@ -115,9 +116,12 @@ def settings(
     if markdown:
         emit(settings_markdown())
         return
-    rows = settings_rows(load_settings())
+    current = load_settings()
+    rows = settings_rows(current)
+    lowered = _lowered(current)
     if as_json:
-        emit_json(rows)
+        in_force = {name: {"in_force": rate.per_hour} for name, rate in lowered.items()}
+        emit_json([row | in_force.get(row["name"], {}) for row in rows])
         return
     table(
         [
@@ -128,6 +132,36 @@ def settings(
         ],
         [(row["name"], row["value"], row["source"], row["description"]) for row in rows],
     )
+    for name, rate in lowered.items():
+        at_once = f"broadsheet deliveries restore {rate.channel}"
+        warn(f"{name}: an operator has lowered it to {rate.per_hour:,} an hour; `{at_once}` takes that back.")
+
+
+def _lowered(current: Settings) -> dict[str, Rate]:
+    """Settings of which an operator has made less; none where the database cannot be asked, as `doctor` tells."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from config.settings import PREFIX
+    from services.domain.errors import BroadsheetError
+    from services.pipeline.rates import all_rates
+    from services.runtime import Runtime
+    from workers.commands.checks import has_database
+
+    if not current.smtp_per_hour:
+        return {}
+    try:
+        rt = Runtime.from_settings(current)
+    except (BroadsheetError, OSError, ImportError, ValueError):
+        return {}
+    try:
+        if not has_database(rt):
+            return {}
+        with rt.reading() as session:
+            return {f"{PREFIX}SMTP_PER_HOUR": one for one in all_rates(rt, session) if one.setting and one.held}
+    except SQLAlchemyError:
+        return {}
+    finally:
+        rt.close()
 
 
 def settings_rows(current: Settings) -> list[dict[str, Any]]:

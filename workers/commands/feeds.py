@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from services.storage.tables import Feed, Fetch
 
 app = typer.Typer(
-    no_args_is_help=True, help="What is polled: list, add, fetch, pause, resume, accept, mute, remove; OPML in and out."
+    no_args_is_help=True,
+    help="What is polled: list, show, add, edit, fetch, pause, resume, accept, mute, remove; OPML in and out.",
 )
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of feeds, as `feeds list` shows them.")]
@@ -47,7 +48,7 @@ def list_feeds(
             for feed in feeds.list_all(session, retired=everything)
         ]
     if as_json:
-        emit_json([feed_json(feed) | {"latest": _latest(status)} for feed, status in rows])
+        emit_json([feed_json(feed) | {"latest": latest_json(status)} for feed, status in rows])
         return
     if not rows:
         say("No feeds yet. Add one: broadsheet feeds add https://example.org/feed.xml")
@@ -115,7 +116,8 @@ def feed_json(feed: Feed) -> dict[str, Any]:
     }
 
 
-def _latest(status: Any) -> dict[str, Any] | None:
+def latest_json(status: Any) -> dict[str, Any] | None:
+    """A feed's newest batch as scripts get it; nothing where none came."""
     if status.as_of is None:
         return None
     return {"state": status.state, "announced": status.announced, "stored": status.stored, "as_of": status.as_of}

@@ -1,4 +1,4 @@
-"""`broadsheet feeds add`: a feed is looked at before it is added."""
+"""`broadsheet feeds add` and `feeds edit`: a feed is looked at before it is added, or read at another address."""
 
 from __future__ import annotations
 
@@ -92,6 +92,34 @@ def add_feed(
     if found is not None:
         _show_found(found)
     say(f"Added {feed.name} ({feed.kind}), asked every {feed.interval_minutes} minutes.", style="green")
+    note(f"Fetch it now: broadsheet feeds fetch {feed.name}")
+
+
+EDIT_EPILOG = epilog(
+    "broadsheet feeds edit lab-blog https://lab.example/new/feed.xml",
+    "broadsheet feeds edit lab-blog 'https://lab.example/feed?api_key=NEW' --no-check",
+)
+
+
+def edit_feed(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A feed, as `feeds list` shows it.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Its new address, whole: with its key, if it has one.")],
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Fetch it there once first, and show what is in it.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Read a feed at another address from now on; its name, papers and history stay."""
+    from services.pipeline.edit_feed import edit_feed as edit
+
+    with opened(sync=True) as rt:
+        feed, found = edit(rt, me(), name, url, check=check)
+    if as_json:
+        emit_json(feed_json(feed) | {"found": _found_json(found)})
+        return
+    if found is not None:
+        _show_found(found)
+    say(f"{feed.name} is read at its new address from now on; its papers and history stay.", style="green")
     note(f"Fetch it now: broadsheet feeds fetch {feed.name}")
 
 

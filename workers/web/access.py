@@ -48,16 +48,19 @@ _ROUTES = {
         GET /api/v1/deliveries                  GET /api/v1/deliveries/{delivery_id}
         GET /api/v1/subscriptions               GET /api/v1/subscriptions/{subscription_id}
         GET /api/v1/suppressions                GET /api/v1/slots                   GET /api/v1/quotas
-        GET /api/v1/workers                     GET /api/v1/stages
+        GET /api/v1/workers                     GET /api/v1/stages                  GET /api/v1/rates
         GET /api/v1/batches                     GET /api/v1/duplicates              GET /api/v1/events
     """,
     OPERATOR: """
         POST /admin/feeds                       POST /admin/feeds/{name}/remove
+        POST /admin/feeds/{name}/edit           PATCH /api/v1/feeds/{name}
         POST /admin/feeds/{name}/accept         POST /api/v1/feeds/{name}/accept
         POST /admin/feeds/{name}/fetch          POST /admin/feeds/{name}/pause      POST /admin/feeds/{name}/resume
         POST /admin/runs/{run_id}/retry         POST /admin/failures/redrive        GET /admin/runs/{run_id}/bundle
         POST /admin/editions/{edition_id}/resend
         POST /admin/stages/{stage}/pause        POST /admin/stages/{stage}/resume
+        POST /admin/rates                       POST /admin/rates/{channel}/restore
+        PUT /api/v1/rates/{channel}             DELETE /api/v1/rates/{channel}
         POST /admin/slots/{name}/pause          POST /admin/slots/{name}/resume     POST /admin/slots/{name}/run
         POST /admin/subscriptions/{subscription_id}/pause
         POST /admin/subscriptions/{subscription_id}/resume

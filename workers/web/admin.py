@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import Request
+from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from services.domain.addresses import CHANNELS
 from services.domain.deliveries import STATES as DELIVERY_STATES
 from services.domain.errors import NotFound
 from services.domain.text import clean
-from services.pipeline import operate
+from services.pipeline import operate, rates
 from services.storage import reports
 from workers.web.auth import Act, Doer, Known, Who, guarded
 from workers.web.kit import Web, WebKit
@@ -28,6 +28,7 @@ R = TypeVar("R")
 SAID = {
     "feed_added": "{about} is added; its first fetch is under way.",
     "feed_removed": "{about} is polled no more; its papers stay.",
+    "feed_edited": "{about} is read at its new address from now on; its papers and history stay.",
     "batch_accepted": "{about} is taken as it is; nobody waits for the rest.",
     "batch_reopened": "{about} is waited for again.",
     "fetching": "{about} is being fetched.",
@@ -37,6 +38,8 @@ SAID = {
     "resent": "{about} will be sent to those who did not get it.",
     "stage_paused": "{about} is paused; what is due there waits.",
     "stage_resumed": "{about} goes on.",
+    "rate_lowered": "{about}, from the next message on.",
+    "rate_restored": "{about} goes at its own rate again.",
     "slot_paused": "{about} rests until it is resumed.",
     "slot_resumed": "{about} runs again.",
     "slot_run": "{about} runs at the next tick of the schedule.",
@@ -103,20 +106,25 @@ def fragment(request: Request, web: WebKit, who: Known) -> Response:
 
 @router.get("/admin/deliveries")
 def delivery_list(
-    request: Request, web: WebKit, who: Known, state: str = "", channel: str = "", before: str = ""
+    request: Request, web: WebKit, who: Known, state: str = "", channel: str = "", reader: str = "", before: str = ""
 ) -> Response:
-    """The ledger of deliveries, filtered."""
+    """The ledger of deliveries, filtered. Whoever may not see addresses finds no reader by one."""
     state = state if state in DELIVERY_STATES else ""
     channel = channel if channel in CHANNELS else ""
+    reader = clean(reader, limit=2000).strip()
+    if not who.actor.may("operator") and not reader.isdecimal():
+        reader = ""
     with web.rt.reading() as rows:
         found = reports.list_deliveries(
-            rows, states=[state] if state else [], channel=channel, before=id_of(before), limit=PER_PAGE + 1
-        )
+            rows, states=[state] if state else [], channel=channel, reader=reader, before=id_of(before),
+            limit=PER_PAGE + 1,
+        )  # fmt: skip
         papers = reports.papers_of(rows, [edition.id or 0 for _, _, edition, _ in found])
     more = more_after(found, lambda row: row[0].id)
-    kept = urlencode({name: value for name, value in (("state", state), ("channel", channel)) if value})
+    chosen = {"state": state, "channel": channel, "reader": reader}
+    kept = urlencode({name: value for name, value in chosen.items() if value})
     return desk(
-        request, web, "deliveries.html", who, rows=found[:PER_PAGE], papers=papers, state=state, channel=channel,
+        request, web, "deliveries.html", who, rows=found[:PER_PAGE], papers=papers, chosen=chosen,
         states=DELIVERY_STATES, channels=CHANNELS, first=not before,
         more=f"/admin/deliveries?{kept}{'&' if kept else ''}before={more}" if more else "",
     )  # fmt: skip
@@ -148,6 +156,22 @@ def pause_stage(web: WebKit, me: Doer, stage: str) -> Response:
 def resume_stage(web: WebKit, me: Doer, stage: str) -> Response:
     """Let a stage's jobs be taken again."""
     return back("/admin", "stage_resumed" if operate.resume_stage(web.rt, me, stage) else "nothing", stage)
+
+
+@router.post("/admin/rates", dependencies=[Act])
+def slow_down(
+    web: WebKit, me: Doer, channel: Annotated[str, Form(max_length=40)] = "",
+    per_hour: Annotated[str, Form(max_length=10)] = "",
+) -> Response:  # fmt: skip
+    """Hold a channel to fewer messages an hour."""
+    rates.slow_down(web.rt, me, channel, id_of(per_hour) or 0)
+    return back("/admin", "rate_lowered", f"{channel} is held to {per_hour} an hour")
+
+
+@router.post("/admin/rates/{channel}/restore", dependencies=[Act])
+def restore_rate(web: WebKit, me: Doer, channel: str) -> Response:
+    """Let a channel go at its setting again."""
+    return back("/admin", "rate_restored" if rates.restore(web.rt, me, channel) else "nothing", channel)
 
 
 @router.post("/admin/editions/{edition_id}/resend", dependencies=[Act])

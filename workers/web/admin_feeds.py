@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import Form, Request
 from starlette.responses import Response
 
-from services.domain.errors import BroadsheetError
-from services.pipeline import operate, views
+from services.domain.errors import BroadsheetError, InvalidInput
+from services.pipeline import operate
+from services.pipeline.about_feed import about_feed
 from services.pipeline.add_feed import Wanted, add_feed, prepare
+from services.pipeline.edit_feed import as_edited, edit_feed
 from services.pipeline.fetch import info
 from services.runtime import Runtime
-from services.storage import feeds, reports
+from services.storage import feeds
 from services.storage.tables import Feed
 from services.upstreams import kinds
 from workers.web.admin import back, desk, id_of
@@ -62,17 +64,40 @@ def new_feed(
 
 @router.get("/admin/feeds/{name}")
 def feed_page(request: Request, web: WebKit, who: Known, name: str) -> Response:
-    """One feed: recent fetches, what was refused, the last 30 days."""
+    """One feed: when it is read next and why then, what waits, recent fetches, what was refused, the last 30 days."""
+    return _feed_page(request, web, who, name, url="", error="", spec=None)
+
+
+def _feed_page(request: Request, web: Web, who: Who, name: str, **values: Any) -> Response:
     now = web.rt.now()
     with web.rt.reading() as rows:
         feed = feeds.get(rows, name)
         weeks = calendar(rows, feed, today=now.astimezone(UTC).date())
         return desk(
-            request, web, "feed.html", who, feed=feed, fetches=reports.recent_fetches(rows, feed.id or 0),
-            rejections=reports.recent_rejections(rows, feed.id or 0), pollable=_pollable(web.rt, feed),
-            status_of=views.source_status(rows, feed, since=now - timedelta(days=1)),
-            weeks=weeks, short=[day for week in reversed(weeks) for day in reversed(week) if day.is_short],
+            request, web, "feed.html", who, feed=feed, about=about_feed(rows, feed, now),
+            pollable=_pollable(web.rt, feed), weeks=weeks,
+            short=[day for week in reversed(weeks) for day in reversed(week) if day.is_short], **values,
         )  # fmt: skip
+
+
+@router.post("/admin/feeds/{name}/edit", dependencies=[Act])
+def edit_address(
+    request: Request, web: WebKit, who: Known, name: str, url: Annotated[str, Form(max_length=2000)] = "",
+    step: Annotated[str, Form(max_length=10)] = "look",
+) -> Response:  # fmt: skip
+    """Look at another address of a feed, or (`step` edit) have it read there from now on."""
+    error, spec, found = "", None, None
+    try:
+        if step == "edit":
+            edit_feed(web.rt, who.actor, name, url.strip(), check=False)
+            return back(f"/admin/feeds/{name}", "feed_edited", name)
+        spec, found = as_edited(web.rt, name, url.strip(), check=True)
+    except InvalidInput as failed:
+        error = str(failed)
+    return _feed_page(
+        request, web, who, name, status=400 if error else 200, url=url.strip(), error=error, spec=spec, found=found,
+        shown=SHOWN,
+    )  # fmt: skip
 
 
 @router.post("/admin/feeds/{name}/fetch", dependencies=[Act])

@@ -16,6 +16,7 @@ from services.domain.batches import CLOSED, COMPLETE, counts_as
 from services.domain.digests import SourceStatus
 from services.domain.schedule import expected_quiet
 from services.pipeline import views
+from services.pipeline.rates import Rate, all_rates
 from services.runtime import Runtime, disk_under
 from services.storage import activity, batches, deliveries, feeds, quotas, reports, sentences, service
 from services.storage.tables import (
@@ -91,6 +92,8 @@ class Limit:
     """The part that is used, 0 to 1."""
     left: str
     words: str
+    rate: Rate | None = None
+    """What of it an operator may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Look:
     """The part that we may use."""
     gates: tuple[Gate, ...]
     limits: tuple[Limit, ...]
+    rates: tuple[Rate, ...]
     hours: tuple[activity.Hour, ...]
     changes: tuple[activity.Change, ...]
     totals: reports.Totals
@@ -165,7 +169,8 @@ def look(rt: Runtime, session: Session) -> Look:
     workers = _processes(service.list_heartbeats(session, since=now - timedelta(days=1)), now)
     overdue = reports.overdue(session, since=now - SILENT)
     slots = tuple(service.list_slots(session))
-    limits = tuple(_limits(rt, session, now))
+    paces = tuple(all_rates(rt, session))
+    limits = tuple(_limits(rt, session, paces, now))
     return Look(
         needs=tuple(_needs(sources, trouble, queues, failures, workers, slots, limits, overdue, now)),
         sources=sources, channels=channels, trouble=trouble, queues=queues, failures=failures,
@@ -174,7 +179,7 @@ def look(rt: Runtime, session: Session) -> Look:
         quotas=tuple((quota, quotas.share_used(quota, now)) for quota in quotas.list_all(session)),
         quota_share=rt.settings.quota_share,
         gates=tuple(gate for gate in service.list_gates(session) if not gate.name.startswith("confirm:")),
-        limits=limits, hours=tuple(activity.hours(session, now=now, count=SHOWN_HOURS)),
+        limits=limits, rates=paces, hours=tuple(activity.hours(session, now=now, count=SHOWN_HOURS)),
         changes=tuple(activity.changes(session, since=now - RECENT, limit=CHANGES)),
         totals=reports.totals(session), overdue=overdue,
     )  # fmt: skip
@@ -203,15 +208,16 @@ def _may_follow(one: Heartbeat, other: Heartbeat, now: datetime) -> bool:
     )
 
 
-def _limits(rt: Runtime, session: Session, now: datetime) -> list[Limit]:
-    """What is ours to use up: the disk, the hour's mails, the day's words of a language model."""
+def _limits(rt: Runtime, session: Session, paces: Sequence[Rate], now: datetime) -> list[Limit]:
+    """What is ours to use up: the disk, the hour's messages, the day's words of a language model."""
     s = rt.settings
     free, total = disk_under(s.home)
     found = [Limit("disk", 1 - free / total, f"{free / 1e9:,.0f} GB free", f"where {s.home} is")]
-    if s.smtp_per_hour:
-        sent = len(deliveries.sent_since(session, "email", now - timedelta(hours=1)))
-        left = f"{max(s.smtp_per_hour - sent, 0):,} of {s.smtp_per_hour:,}"
-        found.append(Limit("mails", sent / s.smtp_per_hour, left, "left of the hour’s mails"))
+    for rate in paces:
+        if rate.per_hour:
+            what = "mails" if rate.channel == "email" else f"messages by {rate.channel}"
+            left = f"{max(rate.per_hour - rate.used, 0):,} of {rate.per_hour:,}"
+            found.append(Limit(what, rate.used / rate.per_hour, left, f"left of the hour’s {what}", rate))
     if s.llm_url and s.llm_tokens_per_day:
         spent = sentences.spent(session, now=now)
         left = f"{max(s.llm_tokens_per_day - spent, 0):,} of {s.llm_tokens_per_day:,}"
@@ -288,6 +294,11 @@ def _needs(
         if queue.paused:
             rests = f"{queue.stage} is paused by {queue.paused.by}, {_many(queue.due, 'job waits', 'jobs wait')}"
             needs.append(Need(rests, "queues"))
+    needs += [
+        Need(f"{limit.name} are held to {limit.rate.per_hour:,} an hour by {limit.rate.lowered.by}", "limits")
+        for limit in limits
+        if limit.rate and limit.rate.held and limit.rate.lowered
+    ]
     dead = sum(group.dead for group in failures)
     if dead:
         needs.append(Need(f"{_many(dead, 'run was', 'runs were')} given up", "failures", grave=True))

@@ -13,6 +13,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from sqlmodel import Session
 
+from services.pipeline.rates import all_rates
 from services.runtime import Runtime, disk_under
 from services.storage import archive, deliveries, feeds, freshness, jobs, quotas, reports, service
 from workers.web.health import SILENT
@@ -79,6 +80,20 @@ class Tables(Collector):
             for (channel, state), number in sorted(deliveries.counts(session, since=now - timedelta(hours=24)).items()):
                 sent.add_metric([channel, state], number)
             yield sent
+
+            pace = GaugeMetricFamily(
+                "broadsheet_channel_rate_per_hour", "Messages an hour that may leave, where that is limited.",
+                labels=["channel"],
+            )  # fmt: skip
+            used_of = GaugeMetricFamily(
+                "broadsheet_channel_sent_1h", "Messages that left within the hour, where that is limited.",
+                labels=["channel"],
+            )  # fmt: skip
+            for rate in all_rates(self._rt, session):
+                if rate.per_hour:
+                    pace.add_metric([rate.channel], rate.per_hour)
+                    used_of.add_metric([rate.channel], rate.used)
+            yield from (pace, used_of)
 
             beats = GaugeMetricFamily(
                 "broadsheet_heartbeat_age_seconds", "Since each process was last heard of.", labels=["process", "role"]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import shutil
+import smtplib
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
@@ -17,7 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from services.channels import email
-from services.channels.email import SmtpChannel, build_mime
+from services.channels.email import NotReached, SmtpChannel, build_mime
 from services.domain.errors import (
     DeliveryDeferred,
     DeliveryError,
@@ -117,6 +119,66 @@ def test_refusals_at_each_step(step: str, answer: str, kind: type[DeliveryError]
         channel.send(MESSAGE, "bo@example.org", "d2")
         assert server.connections == 1
     assert len(server.messages) == 1
+
+
+PIPELINING = "250-scripted\r\n250-PIPELINING\r\n250 SIZE 10000000"
+
+
+@pytest.mark.parametrize("ehlo", ["250 SIZE 10000000", PIPELINING])
+def test_the_intent_is_the_last_thing_before_the_dot(ehlo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    write = smtplib.SMTP.send
+
+    def send(smtp: smtplib.SMTP, data: Any) -> None:
+        text = data if isinstance(data, str) else data.decode()
+        steps.append(" ".join(line.partition(" ")[0] for line in text.splitlines()[:3]))
+        write(smtp, data)
+
+    monkeypatch.setattr(smtplib.SMTP, "send", send)
+    with ScriptedSmtp(EHLO=[ehlo]) as server:
+        channel_to(server.url).send(MESSAGE, TO, "d1", commit_intent=lambda: steps.append("intent"))
+    begun = ["MAIL RCPT DATA"] if ehlo == PIPELINING else ["MAIL", "RCPT", "DATA"]
+    assert steps[1:] == [*begun, "From: To: Subject:", "intent", "."]
+    assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+def test_a_refusal_of_commands_that_were_sent_at_once_is_that_of_the_first(step: str) -> None:
+    steps = ["MAIL", "RCPT", "DATA"]
+    refused = {later: [f"503 5.5.1 no {later}"] for later in steps[steps.index(step) :]}
+    refused[step] = ["550 5.1.1 no such user"]
+    with ScriptedSmtp(EHLO=[PIPELINING], **refused) as server:
+        channel = channel_to(server.url)
+        with pytest.raises(DeliveryRefused, match="no such user"):
+            channel.send(MESSAGE, TO, "d1", commit_intent=Intent(AssertionError()))
+        channel.send(MESSAGE, "bo@example.org", "d2")
+        assert server.connections == 1
+    assert len(server.messages) == 1
+
+
+def test_a_server_that_wants_a_message_for_nobody_gets_none() -> None:
+    with ScriptedSmtp(EHLO=[PIPELINING], RCPT=["550 5.1.1 no such user"]) as server:
+        channel = channel_to(server.url)
+        with pytest.raises(DeliveryRefused, match="no such user"):
+            channel.send(MESSAGE, TO, "d1", commit_intent=Intent(AssertionError()))
+        channel.send(MESSAGE, "bo@example.org", "d2")
+        assert server.connections == 2
+    assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("fault", [CLOSE, "421 4.3.2 going down"])
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+def test_a_server_that_goes_amid_commands_that_were_sent_at_once_has_taken_nothing(step: str, fault: str) -> None:
+    with ScriptedSmtp(EHLO=[PIPELINING] * 3) as server:
+        channel = channel_to(server.url)
+        channel.send(MESSAGE, TO, "d1")
+        server._script[step] = [fault]
+        channel.send(MESSAGE, TO, "d2")  # the connection was old: a new one is tried
+        channel.close()
+        server._script[step] = [fault]
+        with pytest.raises(NotReached):
+            channel.send(MESSAGE, TO, "d3", commit_intent=Intent(AssertionError()))
+    assert len(server.messages) == 2
 
 
 @pytest.mark.parametrize("fault", [CLOSE, SILENCE])
@@ -316,10 +378,10 @@ def test_an_acknowledgement_held_back_is_not_waited_for_but_more_than_one_is(mon
     monkeypatch.setattr(email, "_in_flight", lambda _: (segments[0], 0.0))
     here, there = socket.socketpair()
     with here, there:
-        email._wait_until_taken(here, timeout_s=5)
+        email._wait_until_taken(here, time.monotonic(), timeout_s=5)
         segments[0] = 2
         with pytest.raises(TimeoutError, match="was not taken"):
-            email._wait_until_taken(here, timeout_s=0.01)
+            email._wait_until_taken(here, time.monotonic(), timeout_s=0.01)
 
 
 def test_the_system_tells_what_is_in_flight() -> None:
@@ -332,7 +394,7 @@ def test_the_system_tells_what_is_in_flight() -> None:
             while True:
                 link.send(bytes(1 << 16))
         with pytest.raises(TimeoutError, match="was not taken"):
-            email._wait_until_taken(link, timeout_s=0.05)
+            email._wait_until_taken(link, time.monotonic(), timeout_s=0.05)
     here, there = socket.socketpair()
     with here, there:
         assert email._in_flight(here) == (0, 0.0)  # no TCP, so nothing is known

@@ -27,10 +27,7 @@ def for_reader(number: int, view: EditionView = VIEW) -> EditionView:
     token = f"WzEs{number:04}Ml0.aBcDeF.{'q_-'[number % 3] * 27}"
     return replace(
         view,
-        items=tuple(
-            replace(one, feedback=(("save", f"https://p.example.org/save/{token}{at}"), *one.feedback))
-            for at, one in enumerate(view.items)
-        ),
+        feedback=tuple((("save", f"https://p.example.org/save/{token}{at}"),) for at in range(len(view.items))),
         web_url=f"https://p.example.org/edition/{token}",
         preferences_url=f"https://p.example.org/preferences/{token}",
         unsubscribe_url=f"https://p.example.org/unsubscribe/{token}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -31,6 +32,7 @@ from services.domain.schedule import (
     periods,
     slot_of,
     submission_window,
+    why_next,
 )
 
 ZONES = (
@@ -431,6 +433,30 @@ def test_an_interval_stays_within_a_fourth_and_four_times(
     half = timedelta(seconds=30)  # it is rounded to minutes
     assert own >= timedelta(minutes=1)
     assert interval / 4 - half <= own <= interval * 4 + half
+
+
+_HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"next_in": -_HOUR}, "it is due"),
+        ({"sooner_for": "2026-11-24", "failures": 2}, "2026-11-24 is not complete"),
+        ({"failures": 1}, "it has failed once"),
+        ({"failures": 3}, "it has failed 3 times in a row"),
+        ({"next_in": 3 * _HOUR}, "the last answer said that it keeps until then"),
+        ({"fixed": True}, "as often as somebody chose"),
+        ({"own": True}, "by its own rhythm"),
+        ({"asked": None, "next_in": 3 * _HOUR}, "at its usual interval"),
+        ({}, "at its usual interval"),
+    ],
+)
+def test_why_a_feed_is_asked_then(changes: dict[str, Any], words: str) -> None:
+    now = datetime(2026, 11, 24, 9, tzinfo=UTC)
+    values = {"fixed": False, "own": False, "failures": 0, "next_in": _HOUR, "asked": now, **changes}
+    next_in, asked = values.pop("next_in"), values.pop("asked")
+    assert why_next(now=now, next_at=now + next_in, asked_at=asked, interval=_HOUR, **values).startswith(words)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from workers.web.api.feeds import router as feeds
 from workers.web.api.papers import router as papers
 from workers.web.api.people import router as people
+from workers.web.api.rates import router as rates
 from workers.web.api.readers import router as readers
 from workers.web.api.runs import router as runs
 from workers.web.api.service import router as service
 
-ROUTERS = (papers, feeds, runs, readers, service, people)
+ROUTERS = (papers, feeds, runs, rates, readers, service, people)
 
 __all__ = ["ROUTERS"]

@@ -8,13 +8,16 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StrictBool
 
 from services.domain.urls import without_keys
+from services.domain.users import Actor
 from services.pipeline import operate, views
+from services.pipeline.about_feed import about_feed
 from services.pipeline.add_feed import Wanted, add_feed
+from services.pipeline.edit_feed import edit_feed
 from services.storage import feeds
-from services.storage.tables import Feed
+from services.storage.tables import Feed, Job
 from workers.web.api.shape import Answer, Done, Name, Order, Page, part
 from workers.web.auth import Doer
-from workers.web.kit import Web, WebKit
+from workers.web.kit import Web, WebKit, for_eyes
 
 router = part("feeds")
 
@@ -59,6 +62,84 @@ class FeedDetail(Answer):
     created_at: datetime
 
 
+class BatchOut(Answer):
+    """What one day (week, month) of a feed came to."""
+
+    batch: str
+    state: str
+    announced: int | None
+    seen: int
+    new: int
+    rejected: int
+    note: str | None
+    checked_at: datetime
+    accepted_at: datetime | None
+    accepted_by: str | None
+
+
+class FetchOut(Answer):
+    """One answer of a feed."""
+
+    fetched_at: datetime
+    batch: str
+    state: str
+    status: int | None
+    announced: int | None
+    seen: int
+    new: int
+    changed: int
+    known: int
+    rejected: int
+    error: str | None
+    notes: list[str]
+
+
+class RefusedEntry(Answer):
+    """An entry that could not be used."""
+
+    reason: str
+    entry: str
+
+
+class WaitingRun(Answer):
+    """What is at work on a feed, waits to be, or was given up."""
+
+    id: int
+    kind: str
+    key: str
+    state: str
+    due_at: datetime
+    attempts: int
+    last_error: str | None
+
+
+class NoticeOut(Answer):
+    """What operators were told of a feed."""
+
+    kind: str
+    text: str
+    made_at: datetime
+    sent_at: datetime | None
+
+
+class FeedAbout(FeedDetail):
+    """A feed with all that belongs to it, newest first."""
+
+    state: Annotated[str, Field(description="Of its newest batch")]
+    interval_now_s: Annotated[float, Field(description="How often it is asked as things are, in seconds")]
+    interval_fixed: bool
+    fresh_minutes: int | None
+    mute_alerts: bool
+    why: Annotated[str, Field(description="Why it is read next at next_check_at, or never")]
+    batches: list[BatchOut]
+    fetches: list[FetchOut]
+    rejected: list[RefusedEntry]
+    notices: list[NoticeOut]
+    waiting: list[WaitingRun]
+    given_up: list[WaitingRun]
+    resting: Annotated[list[str], Field(description="Stages it goes through that are paused")]
+
+
 class NewFeed(Order):
     """A feed to be polled: an address, or a kind with its parameters."""
 
@@ -70,6 +151,13 @@ class NewFeed(Order):
     interval_minutes: Annotated[int | None, Field(strict=True, ge=1, le=44_640)] = None
     history_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 3
     paused: StrictBool = False
+    check: Annotated[StrictBool, Field(description="Fetch it once first, and refuse what is no feed")] = True
+
+
+class EditFeed(Order):
+    """Another address."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
     check: Annotated[StrictBool, Field(description="Fetch it once first, and refuse what is no feed")] = True
 
 
@@ -103,10 +191,29 @@ def _shown(web: Web, feed: Feed, status: Any) -> FeedOut:
 
 
 @router.get("/feeds/{name}", summary="One feed")
-def get_feed(web: WebKit, name: Name) -> FeedDetail:
-    """With its address, its failures and when it is read next."""
+def get_feed(web: WebKit, me: Doer, name: Name) -> FeedAbout:
+    """With its address, its failures, its last batches and answers, what waits, when it is read next and why then."""
     with web.rt.reading() as session:
-        return FeedDetail.model_validate(feeds.get(session, name))
+        feed = feeds.get(session, name)
+        about = about_feed(session, feed, web.rt.now())
+        return FeedAbout(
+            **FeedDetail.model_validate(feed).model_dump(), state=about.status.state,
+            interval_now_s=about.interval.total_seconds(), interval_fixed=feed.interval_fixed,
+            fresh_minutes=feed.fresh_minutes, mute_alerts=feed.mute_alerts, why=about.why,
+            batches=[BatchOut.model_validate(one) for one in about.batches],
+            fetches=[FetchOut.model_validate(one) for one in about.fetches],
+            rejected=[RefusedEntry.model_validate(one) for one, _ in about.rejections],
+            notices=[NoticeOut.model_validate(one) for one in about.notices],
+            waiting=[_waiting(one, me) for one in about.waiting],
+            given_up=[_waiting(one, me) for one in about.given_up],
+            resting=[one.stage for one in about.resting],
+        )  # fmt: skip
+
+
+def _waiting(job: Job, me: Actor) -> WaitingRun:
+    run = WaitingRun.model_validate(job)
+    run.last_error = for_eyes(job.last_error or "", me) or None
+    return run
 
 
 @router.post("/feeds", status_code=201, summary="Add a feed")
@@ -117,6 +224,13 @@ def add(web: WebKit, me: Doer, wanted: NewFeed) -> FeedDetail:
         interval_minutes=wanted.interval_minutes, history_days=wanted.history_days, paused=wanted.paused,
     )  # fmt: skip
     feed, _ = add_feed(web.rt, me, asked, check=wanted.check)
+    return FeedDetail.model_validate(feed)
+
+
+@router.patch("/feeds/{name}", summary="Read a feed at another address")
+def edit(web: WebKit, me: Doer, name: Name, order: EditFeed) -> FeedDetail:
+    """Its name, papers and history stay. Feeds of feeds.toml are changed there."""
+    feed, _ = edit_feed(web.rt, me, name, order.url, check=order.check)
     return FeedDetail.model_validate(feed)
 
 

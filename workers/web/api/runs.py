@@ -116,6 +116,7 @@ class Delivery(Answer):
     papers: list[str]
 
 
+OF_READER = "Only of this subscription (its number); for whoever may act, of this address as well"
 IN_TEXT = "Part of the kind or the key; for whoever may act, of the arguments or the last error as well"
 
 
@@ -231,13 +232,17 @@ def list_deliveries(
     me: Doer,
     state: DeliveryState = "",
     channel: Literal["", "email", "slack", "webhook", "apprise"] = "",
+    reader: Annotated[str, Query(max_length=2000, description=OF_READER)] = "",
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Delivery]:
     """Each with its edition's papers."""
+    reader = clean(reader, limit=2000).strip()
+    if reader and not reader.isdecimal() and not me.may("operator"):
+        return Page(items=[], next=None)
     with web.rt.reading() as session:
         rows = reports.list_deliveries(
-            session, states=[state] if state else [], channel=channel, before=cursor, limit=limit + 1
+            session, states=[state] if state else [], channel=channel, reader=reader, before=cursor, limit=limit + 1
         )
         papers = reports.papers_of(session, [edition.id or 0 for _, _, edition, _ in rows])
     return Page[Delivery](

@@ -93,6 +93,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('batches', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_batches_checked_at'), ['checked_at'], unique=False)
+        batch_op.create_index('ix_batches_open', ['checked_at'], unique=False, sqlite_where=sa.text("state IN ('stale', 'partial', 'late') AND accepted_at IS NULL"), postgresql_where=sa.text("state IN ('stale', 'partial', 'late') AND accepted_at IS NULL"))
 
     op.create_table('bounces',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -132,8 +133,9 @@ def upgrade() -> None:
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.create_index('ix_deliveries_kept', ['updated_at'], unique=False, sqlite_where=sa.text("message IS NOT NULL AND state NOT IN ('planned', 'sending', 'deferred', 'unknown')"), postgresql_where=sa.text("message IS NOT NULL AND state NOT IN ('planned', 'sending', 'deferred', 'unknown')"))
         batch_op.create_index('ix_deliveries_planned', ['planned_at'], unique=False)
+        batch_op.create_index('ix_deliveries_reader', ['subscriber_id', 'id'], unique=False)
+        batch_op.create_index('ix_deliveries_sent', ['sent_at'], unique=False, sqlite_where=sa.text('sent_at IS NOT NULL'), postgresql_where=sa.text('sent_at IS NOT NULL'))
         batch_op.create_index('ix_deliveries_state', ['state', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_deliveries_subscriber_id'), ['subscriber_id'], unique=False)
 
     op.create_table('documents',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -380,6 +382,13 @@ def upgrade() -> None:
     with op.batch_alter_table('logins', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_logins_expires_at'), ['expires_at'], unique=False)
 
+    op.create_table('mail_rates',
+    sa.Column('channel', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('per_hour', sa.Integer(), nullable=False),
+    sa.Column('by', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('channel')
+    )
     op.create_table('merges',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('kept_paper_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -406,6 +415,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('notices', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_notices_made_at'), ['made_at'], unique=False)
+        batch_op.create_index('ix_notices_subject', ['subject', 'id'], unique=False)
 
     op.create_table('paper_checks',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -686,8 +696,8 @@ def upgrade() -> None:
     sa.UniqueConstraint('title_key', 'paper_id')
     )
     with op.batch_alter_table('titles', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_titles_body_key'), ['body_key'], unique=False)
-        batch_op.create_index(batch_op.f('ix_titles_head_key'), ['head_key'], unique=False)
+        batch_op.create_index('ix_titles_body', ['body_key', 'paper_id'], unique=False)
+        batch_op.create_index('ix_titles_head', ['head_key', 'paper_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_titles_paper_id'), ['paper_id'], unique=False)
 
     op.create_table('users',
@@ -735,8 +745,8 @@ def downgrade() -> None:
     op.drop_table('users')
     with op.batch_alter_table('titles', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_titles_paper_id'))
-        batch_op.drop_index(batch_op.f('ix_titles_head_key'))
-        batch_op.drop_index(batch_op.f('ix_titles_body_key'))
+        batch_op.drop_index('ix_titles_head')
+        batch_op.drop_index('ix_titles_body')
 
     op.drop_table('titles')
     with op.batch_alter_table('title_entries', schema=None) as batch_op:
@@ -791,6 +801,7 @@ def downgrade() -> None:
 
     op.drop_table('paper_checks')
     with op.batch_alter_table('notices', schema=None) as batch_op:
+        batch_op.drop_index('ix_notices_subject')
         batch_op.drop_index(batch_op.f('ix_notices_made_at'))
 
     op.drop_table('notices')
@@ -798,6 +809,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_merges_kept_paper_id'))
 
     op.drop_table('merges')
+    op.drop_table('mail_rates')
     with op.batch_alter_table('logins', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_logins_expires_at'))
 
@@ -862,8 +874,9 @@ def downgrade() -> None:
 
     op.drop_table('documents')
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_deliveries_subscriber_id'))
         batch_op.drop_index('ix_deliveries_state')
+        batch_op.drop_index('ix_deliveries_sent', sqlite_where=sa.text('sent_at IS NOT NULL'), postgresql_where=sa.text('sent_at IS NOT NULL'))
+        batch_op.drop_index('ix_deliveries_reader')
         batch_op.drop_index('ix_deliveries_planned')
         batch_op.drop_index('ix_deliveries_kept', sqlite_where=sa.text("message IS NOT NULL AND state NOT IN ('planned', 'sending', 'deferred', 'unknown')"), postgresql_where=sa.text("message IS NOT NULL AND state NOT IN ('planned', 'sending', 'deferred', 'unknown')"))
 
@@ -873,6 +886,7 @@ def downgrade() -> None:
 
     op.drop_table('bounces')
     with op.batch_alter_table('batches', schema=None) as batch_op:
+        batch_op.drop_index('ix_batches_open', sqlite_where=sa.text("state IN ('stale', 'partial', 'late') AND accepted_at IS NULL"), postgresql_where=sa.text("state IN ('stale', 'partial', 'late') AND accepted_at IS NULL"))
         batch_op.drop_index(batch_op.f('ix_batches_checked_at'))
 
     op.drop_table('batches')
