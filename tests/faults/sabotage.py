@@ -26,8 +26,11 @@ from tests.faults.kill import Report
 
 
 def no_unique_sightings() -> None:
-    """A UNIQUE constraint is dropped, and what relied on it writes a second row."""
-    upsert = vars(paper_rows)["upsert"]
+    """A UNIQUE constraint is dropped, nobody looks what is there, and what relied on it writes a second row."""
+    upsert, write = vars(paper_rows)["upsert"], vars(paper_rows)["_write_sightings"]
+
+    def write_all(session: Session, groups: Any, _: Any, telling: Any) -> None:
+        write(session, groups, (), telling)
 
     def put(session: Session, model: Any, rows: Sequence[Mapping[str, Any]], key: Sequence[str], **more: Any) -> None:
         if model is not Sighting:
@@ -36,7 +39,7 @@ def no_unique_sightings() -> None:
         _drop_unique(session, "sightings")
         session.connection().execute(Sighting.__table__.insert(), list(rows))  # type: ignore[attr-defined]
 
-    vars(paper_rows)["upsert"] = put
+    vars(paper_rows).update(upsert=put, _write_sightings=write_all)
 
 
 def _drop_unique(session: Session, table: str) -> None:
