@@ -14,6 +14,9 @@ from services.storage import seals
 from services.storage.sql import insert_ignore
 from services.storage.tables import Document, Fetch, Validator
 
+LEVEL = 4
+"""Of compression: a page of 2,000 papers takes 17 ms for a quarter of its size; two levels more save a twelfth of that
+in 41."""
 MAX_SIZE = 256 * 1024 * 1024
 """Largest document that will be inflated again, in bytes; the fetch caps far below."""
 
@@ -23,7 +26,7 @@ def add(session: Session, body: bytes, *, content_type: str, now: datetime) -> i
     digest = hashlib.sha256(body).hexdigest()
     row = {
         "sha256": digest,
-        "body": zstandard.ZstdCompressor(level=6).compress(body),
+        "body": zstandard.ZstdCompressor(level=LEVEL).compress(body),
         "size": len(body),
         "content_type": content_type[:200],
         "created_at": now,
