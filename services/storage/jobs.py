@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, literal_column, or_, update
+from sqlalchemy import any_, bindparam, case, func, literal_column, or_, update
 from sqlmodel import Session, col, select
 
 from services.domain.errors import LeaseLost, NotFound
@@ -161,10 +161,17 @@ def _taking_behind(sqlite: bool, stage: str) -> Any:
     Those of other kinds are only looked at: were one locked, whom a hint has sent to it would pass it over.
     """
     jobs, urgent = _JOBS.c, _most_urgent(stage, sqlite)
-    # Whether it is ready is asked again, since another may have taken it between the look and the lock.
+    near = urgent.limit(SEEN_BEHIND)
+    # Whether it is ready is asked again, since another may have taken it between the look and the lock. Nothing but the
+    # ids is to be looked up by: PostgreSQL, which hears late of thousands of new jobs, would begin with all that are
+    # ready and of the kind, and look for the most urgent once for each (280 ms with 7,000 mails waiting).
     of_kind = (
         select(jobs.id)
-        .where(jobs.id.in_(urgent.limit(SEEN_BEHIND)), jobs.kind == bindparam("of_kind"), _READY)
+        .where(
+            jobs.id.in_(near) if sqlite else jobs.id == any_(func.array(near.scalar_subquery())),
+            jobs.kind.concat("") == bindparam("of_kind"),
+            jobs.state.concat("") == literal_column("'ready'"),
+        )
         .order_by(jobs.priority, jobs.due_at, jobs.id)
         .limit(1)
     )
