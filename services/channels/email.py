@@ -27,7 +27,7 @@ from services.channels import no_intent
 from services.channels.dkim import Signature, sign
 from services.channels.mime import build_mime, sender
 from services.channels.smtp_url import SmtpServer, parse_smtp_url
-from services.domain.errors import DeliveryDeferred, DeliveryRefused, DeliveryUnknown
+from services.domain.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, DeliveryUnknown
 from services.domain.messages import Message, Receipt
 from services.domain.text import clean
 
@@ -111,18 +111,25 @@ class SmtpChannel:
         """Hand the mail in; see `channels.Channel.send`. The Message-ID stands for `key`."""
         data = sign(build_mime(message, self._mail_from, to), self._signatures, at=message.date)
         try:
-            connection = self._begin(to, len(data))
-        except _Stale:
-            # Nothing was sent on it. A second one is new, so it cannot be stale.
-            connection = self._begin(to, len(data))
-        sent_at = self._write(connection, data)
-        try:
-            commit_intent()
+            try:
+                connection = self._begin(to, len(data))
+            except _Stale:
+                # Nothing was sent on it. A second one is new, so it cannot be stale.
+                connection = self._begin(to, len(data))
+            sent_at = self._write(connection, data)
+            try:
+                commit_intent()
+            except BaseException:
+                # Past 354 there is no way back but to hang up: without the dot the server keeps nothing.
+                self.close()
+                raise
+            return self._hand_over(connection, sent_at)
+        except DeliveryError:
+            raise  # said by the server, or by us after hanging up
         except BaseException:
-            # Past 354 there is no way back but to hang up: without the dot the server keeps nothing.
+            # A time limit, say, may strike anywhere: the answer that was not read is not the next mail's.
             self.close()
             raise
-        return self._hand_over(connection, sent_at)
 
     def close(self) -> None:
         """Drop this thread's connection."""
@@ -277,18 +284,18 @@ class SmtpChannel:
 
     def _write(self, smtp: smtplib.SMTP, data: bytes) -> float:
         """Write the message, without the dot; when that was, on the monotonic clock."""
-        with self._before_the_dot():
+        with self._before_the_dot(NotReached):  # no intent is committed yet: another server may be asked
             smtp.send(_stuffed(data))
         return time.monotonic()
 
     @contextmanager
-    def _before_the_dot(self) -> Iterator[None]:
+    def _before_the_dot(self, failure: type[DeliveryDeferred] = DeliveryDeferred) -> Iterator[None]:
         try:
             yield
         except (OSError, smtplib.SMTPException) as error:
             # The dot was never written, and without it a server keeps nothing.
             self.close()
-            raise DeliveryDeferred(f"{self._server}: connection lost while the message was sent ({error})") from error
+            raise failure(f"{self._server}: connection lost while the message was sent ({error})") from error
 
     def _hand_over(self, smtp: smtplib.SMTP, sent_at: float) -> Receipt:
         where = str(self._server)

@@ -218,6 +218,29 @@ def test_the_wait_for_the_answer_to_the_dot_has_its_own_length() -> None:
         assert channel.send(MESSAGE, TO, "d1").code == "250 2.0.0"
 
 
+def test_an_answer_nobody_waited_for_is_not_the_next_mails(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TimeLimit(Exception):
+        """As a worker's time limit, which may strike anywhere."""
+
+    getreply = smtplib.SMTP.getreply
+    asked: list[int] = []
+
+    def struck(smtp: smtplib.SMTP) -> Any:
+        asked.append(1)
+        if len(asked) == 6:  # greeting, EHLO, MAIL, RCPT and DATA were answered: this is the dot's
+            raise TimeLimit
+        return getreply(smtp)
+
+    with ScriptedSmtp(DOT=["550 5.7.1 this is spam"]) as server:
+        channel = channel_to(server.url)
+        with monkeypatch.context() as patch:
+            patch.setattr(smtplib.SMTP, "getreply", struck)
+            with pytest.raises(TimeLimit):
+                channel.send(MESSAGE, TO, "d1")
+        assert channel.send(MESSAGE, "b@example.org", "d2").code.startswith("250")
+        assert server.connections == 2
+
+
 def test_an_intent_that_fails_leaves_no_mail() -> None:
     with ScriptedSmtp() as server:
         channel = channel_to(server.url)
