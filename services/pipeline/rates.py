@@ -104,12 +104,20 @@ def slow_down(rt: Runtime, actor: Actor, channel: str, per_hour: int) -> None:
         _known(channel)
         if not 1 <= per_hour <= MOST:
             raise InvalidInput(f"give 1 to {MOST:,} an hour; to send nothing, pause the stage notify")
-        setting = _setting(rt, channel)
+        setting, held_to = _setting(rt, channel), rows.per_hour(session, channel)
         if setting and per_hour >= setting:
+            if held_to:
+                raise InvalidInput(
+                    f"{channel} is held to {held_to:,} an hour; `broadsheet deliveries restore {channel}` lets it go at"
+                    f" its setting, {setting:,}"
+                )
             raise InvalidInput(f"{channel} is held to {setting:,} an hour by its setting already; give fewer")
-        said.before = {"per_hour": lower_of(setting, rows.per_hour(session, channel)) or None}
+        before = lower_of(setting, held_to)
+        said.before = {"per_hour": before or None}
         said.after = {"per_hour": per_hour}
         rows.put(session, channel, per_hour=per_hour, by=actor.name, now=rt.now())
+        if before and per_hour > before:  # those that wait drew turns of the slower rate
+            said.hints = rows.hurry(session, _said(channel), now=rt.now())
 
 
 def restore(rt: Runtime, actor: Actor, channel: str) -> bool:

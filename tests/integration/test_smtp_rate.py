@@ -141,6 +141,18 @@ def test_the_lower_of_setting_and_word_holds(
     assert len(channel.sent) == leave
 
 
+def test_what_waits_at_a_rate_goes_at_once_when_it_is_raised(make_runtime: MakeRuntime) -> None:
+    rt, channel = _runtime(make_runtime, "", smtp_per_hour=500)
+    rates.slow_down(rt, BOSS, "email", 1)
+    run_until_idle(rt, ticking=False)
+    assert len(channel.sent) == 1
+    rates.slow_down(rt, BOSS, "email", 100)
+    run_until_idle(rt, ticking=False)
+    assert len(channel.sent) == 5
+    with pytest.raises(InvalidInput, match=r"held to 100 an hour; `broadsheet deliveries restore email` .* 500"):
+        rates.slow_down(rt, BOSS, "email", 500)
+
+
 def test_each_channel_has_its_own_rate(make_runtime: MakeRuntime, clock: Clock) -> None:
     rt, mails = _runtime(make_runtime, "")
     posts = ScriptedChannel()
