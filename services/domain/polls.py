@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 FEW = 100
-"""Of so many feeds each is waited for; of more, those that are still missing once they are fewer than one in `FEW` are
-not: among many a few are always late."""
+"""Of so many feeds each is waited for; of more, those that are still being read once they are fewer than one in `FEW`
+are not: among many a few are always late. Of what is known to be missing papers each is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ def worth_waiting(polls: Polls, names: Collection[str], *, due_at: datetime, unt
     """
     asked = names or {*polls.under_way, *polls.looked_at_again}
     found = sorted(name for name in asked if _may_bring(polls, name, due_at=due_at, until=until))
-    return found if len(found) * FEW >= (len(names) or polls.feeds) else []
+    if len(found) * FEW < (len(names) or polls.feeds):
+        return [name for name in found if name in polls.looked_at_again]
+    return found
 
 
 def _may_bring(polls: Polls, name: str, *, due_at: datetime, until: datetime) -> bool:

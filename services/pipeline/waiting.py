@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from services.domain.polls import Polls, worth_waiting
 from services.storage import polls
+from services.storage.engine import snapshot
 
 NAMED = 5
 """Feeds named where it is told what is waited for."""
@@ -38,7 +39,9 @@ def waited_for(
     with _looking:  # whoever comes second waits for the look of the first
         look = _looks.get(engine)
         if look is None or look.minute != minute:
-            look = _looks[engine] = _Look(minute, polls.look(session, now=now))
+            # In one moment: what goes on from being parsed to being fetched again must not be missed between two looks.
+            with snapshot(engine) as at_once:
+                look = _looks[engine] = _Look(minute, polls.look(at_once, now=now))
         asked = (names, due_at, until)
         if asked not in look.answers:
             look.answers[asked] = worth_waiting(look.seen, names, due_at=due_at, until=until)

@@ -136,6 +136,17 @@ def reading(engine: Engine) -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Session]:
+    """As `reading`; all its statements see the same moment, on PostgreSQL, too."""
+    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with (
+        engine.connect().execution_options(broadsheet_reads=True, **options) as connection,
+        Session(connection) as session,
+    ):
+        yield session
+
+
 def truncate_log(engine: Engine) -> None:
     """Bring SQLite's write-ahead log into the file and empty it: what was wiped is not to stay there."""
     if engine.dialect.name == "sqlite":

@@ -56,3 +56,9 @@ def test_of_many_feeds_the_last_few_are_not_waited_for(feeds: int, late: int, nu
     polls = Polls(feeds=feeds, under_way={f"feed{place}": [poll] for place in range(late)})
     assert len(waits(polls)) == number
     assert waits(polls, "feed0") == ["feed0"], "who reads one waits for it"
+
+
+def test_what_is_known_to_be_missing_papers_is_waited_for_among_however_many() -> None:
+    poll = Poll(slot_at=DUE, try_at=DUE)
+    polls = Polls(feeds=1000, under_way={"slow": [poll]}, looked_at_again={"arxiv": DUE})
+    assert waits(polls) == ["arxiv"]
