@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from config.catalogue import FeedSpec
-from services.domain.errors import InvalidInput
+from services.domain.errors import BroadsheetError, InvalidInput
 from services.domain.papers import ParsedFeed
 from services.domain.urls import without_keys
 from services.domain.users import Actor
-from services.pipeline.acts import acting
+from services.pipeline.acts import acting, note
 from services.pipeline.add_feed import Wanted, prepare, refuse_twins, request
 from services.runtime import Runtime
 from services.storage import feeds
 from services.storage.tables import Feed
+
+ASKED_FOR = ("query", "id_list")
+"""Parameters that say what is asked for: an address that says one of them has no use for the other."""
 
 
 def edit_feed(
@@ -24,7 +27,11 @@ def edit_feed(
     Its name, papers and history stay; its failures were those of the old address. Raises `InvalidInput` for an address
     that cannot be used, `NotFound` where there is no such feed.
     """
-    spec, found = as_edited(rt, name, url, check=check)
+    try:
+        spec, found = as_edited(rt, name, url, check=check)
+    except BroadsheetError as error:
+        note(rt, actor, "feed.edit", name, outcome="failed", detail=str(error))
+        raise
     with acting(rt, actor, "feed.edit", name) as (session, said):
         feed = feeds.get(session, name)
         _editable(feed)
@@ -53,7 +60,8 @@ def as_edited(rt: Runtime, name: str, url: str, *, check: bool) -> tuple[FeedSpe
             f"{name} is of the kind {feed.kind}, and {without_keys(url)} of {spec.kind}: add it as a feed of its own, "
             f"`broadsheet feeds add {without_keys(url)}`"
         )
-    spec = replace(spec, params={**feed.params, **spec.params})
+    kept = {key: value for key, value in feed.params.items() if key not in ASKED_FOR}
+    spec = replace(spec, params={**kept, **spec.params})
     request(rt, spec)  # with all of its parameters it can be asked for
     return spec, found
 

@@ -78,22 +78,23 @@ def fetch_failed(session: Session, claim: Claim, error: BaseException, rt: Runti
         return
     waiting = isinstance(error, RateLimited)
     now = rt.now()
+    words = rt.redact(str(error))[:2000]
     if final or not waiting:
         feeds.record_fetch(
             session, _ledger(feed, claim, state="failed", fetched_at=now, status=getattr(error, "status", None),
-                             error=str(error)[:2000])
+                             error=words)
         )  # fmt: skip
-        ledger.failed(session, feed, claim.payload["batch"], str(error), now=now)
+        ledger.failed(session, feed, claim.payload["batch"], words, now=now)
     failures = feed.failures + (not waiting)
     # That we wait does not make forgotten why the feed fails.
-    said = feed.last_error if waiting and feed.failures else str(error)[:2000]
+    said = feed.last_error if waiting and feed.failures else words
     feeds.update_feed(session, feed.id, failures=failures, last_error=said, last_fetched_at=now)
     if getattr(error, "status", None) == 410:
         # Gone is their word for "for ever": no more asking, but the history stays.
         feeds.update_feed(session, feed.id, retired=True)
         notices.feed_retired(rt, session, feed)
     elif not waiting:
-        notices.feed_failed(rt, session, feed, failures=failures, error=str(error))
+        notices.feed_failed(rt, session, feed, failures=failures, error=words)
 
 
 def feed_is_well(rt: Runtime, session: Session, feed: Feed) -> None:

@@ -27,7 +27,7 @@ from services.upstreams import kinds
 
 log = structlog.get_logger(__name__)
 
-REFUSED = (StatementError, UnicodeError, OverflowError)
+REFUSED = (StatementError, ValueError, OverflowError)
 """What a database says of an entry that it cannot take.
 
 A page is stored as it is first, and only when it was refused once more in savepoints: for these SQLite copies every
@@ -94,15 +94,16 @@ def parse_failed(session: Session, claim: Claim, error: BaseException, rt: Runti
     """A document that cannot be parsed is a failed fetch: the ledger, the feed and the next slot know."""
     if not final:
         return
+    words = rt.redact(str(error))[:2000]
     fetch = feeds.get_fetch(session, claim.payload["fetch_id"])
-    feeds.complete_fetch(session, claim.payload["fetch_id"], [], state="failed", error=str(error)[:2000])
+    feeds.complete_fetch(session, claim.payload["fetch_id"], [], state="failed", error=words)
     feed = feeds.by_id(session, fetch.feed_id)
     if feed is not None and feed.id is not None:
         failures = feed.failures + 1
-        feeds.update_feed(session, feed.id, failures=failures, last_error=str(error)[:2000])
-        ledger.failed(session, feed, fetch.batch, str(error), now=rt.now())
-        notices.feed_failed(rt, session, feed, failures=failures, error=str(error))
-    log.warning("document.malformed", fetch=claim.payload["fetch_id"], error=str(error), at=rt.now().isoformat())
+        feeds.update_feed(session, feed.id, failures=failures, last_error=words)
+        ledger.failed(session, feed, fetch.batch, words, now=rt.now())
+        notices.feed_failed(rt, session, feed, failures=failures, error=words)
+    log.warning("document.malformed", fetch=claim.payload["fetch_id"], error=words, at=rt.now().isoformat())
 
 
 def day_of(about: DocumentInfo) -> date:

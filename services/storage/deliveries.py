@@ -127,10 +127,14 @@ def drop_messages(session: Session, *, before: datetime, limit: int = 500) -> in
     )
 
 
+def subscription_number(who: str) -> int | None:
+    """The number of a subscription that a reader is named by; `None` for an address."""
+    return int(who) if who.isdecimal() and who.isascii() and len(who) < 16 else None
+
+
 def of_reader(session: Session, who: str) -> tuple[ColumnElement[bool], ...]:
     """The deliveries of a subscription (its number), or of all of an address, as conditions; none of one unknown."""
-    if who.isdecimal() and who.isascii() and len(who) < 16:
-        number = int(who)
+    if (number := subscription_number(who)) is not None:
         person = select(Subscription.subscriber_id).where(Subscription.id == number).scalar_subquery()
         its = select(Edition.id).where(Edition.subscription_id == number)
         return col(Delivery.subscriber_id) == person, col(Delivery.edition_id).in_(its)

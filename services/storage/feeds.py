@@ -211,11 +211,11 @@ def last_parsed(session: Session, document_id: int) -> Fetch | None:
 def complete_fetch(session: Session, fetch_id: int, refused: Sequence[Rejected], **values: Any) -> None:
     """Write what parsing a document brought, with every rejected entry."""
     session.execute(update(Fetch).where(col(Fetch.id) == fetch_id).values(**values))
-    rows = [
-        {"fetch_id": fetch_id, "position": r.position, "reason": r.reason[:500], "entry": r.entry[:500]}
+    rows = {
+        r.position: {"fetch_id": fetch_id, "position": r.position, "reason": r.reason[:500], "entry": r.entry[:500]}
         for r in refused
-    ]
-    upsert(session, Rejection, rows, ["fetch_id", "position"], update=["reason", "entry"])
+    }
+    upsert(session, Rejection, list(rows.values()), ["fetch_id", "position"], update=["reason", "entry"])
 
 
 def keep_validators(

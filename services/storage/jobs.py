@@ -162,15 +162,17 @@ def _taking_behind(sqlite: bool, stage: str) -> Any:
     """
     jobs, urgent = _JOBS.c, _most_urgent(stage, sqlite)
     near = urgent.limit(SEEN_BEHIND)
-    # Whether it is ready is asked again, since another may have taken it between the look and the lock. Nothing but the
-    # ids is to be looked up by: PostgreSQL, which hears late of thousands of new jobs, would begin with all that are
-    # ready and of the kind, and look for the most urgent once for each (280 ms with 7,000 mails waiting).
+    # Whether it is ready and due is asked again, since another may have taken it, and put it off, between the look and
+    # the lock. Nothing but the ids is to be looked up by: PostgreSQL, which hears late of thousands of new jobs, would
+    # begin with all that are ready and of the kind, and look for the most urgent once for each (280 ms with 7,000 mails
+    # waiting).
     of_kind = (
         select(jobs.id)
         .where(
             jobs.id.in_(near) if sqlite else jobs.id == any_(func.array(near.scalar_subquery())),
             jobs.kind.concat("") == bindparam("of_kind"),
             jobs.state.concat("") == literal_column("'ready'"),
+            jobs.due_at <= bindparam("ready_at"),
         )
         .order_by(jobs.priority, jobs.due_at, jobs.id)
         .limit(1)

@@ -157,6 +157,20 @@ def test_an_address_by_its_parameters_is_edited_by_them(rt: Runtime) -> None:
     assert (edited.url, edited.params) == ("", {"category": "cs.CL", "format": "atom"})
 
 
+def test_another_question_takes_the_place_of_the_old_one(rt: Runtime) -> None:
+    add_feed(rt, "two", kind="arxiv_api", params={"id_list": "2401.00001", "page_size": "50"})
+    edited, _ = edit_feed(rt, BOSS, "two", f"{rt.urls.arxiv_api}/query?search_query=cat:cs.LG", check=False)
+    assert edited.params == {"query": "cat:cs.LG", "page_size": "50"}
+
+
+def test_an_edit_that_is_refused_is_in_the_audit(rt: Runtime) -> None:
+    add_feed(rt, "two", kind="arxiv_api", params={"id_list": "2401.00001"})
+    with pytest.raises(InvalidInput, match="is of the kind"):
+        edit_feed(rt, BOSS, "two", "https://lab.example/feed", check=False)
+    (line,) = all_rows(rt, Audit)
+    assert (line.act, line.subject, line.outcome) == ("feed.edit", "two", "failed")
+
+
 def test_a_new_key_is_sealed_and_on_no_page_and_in_no_audit(make_runtime: MakeRuntime) -> None:
     rt = make_runtime(admin_password=PASSWORD)
     add_feed(rt, "lab", kind="rss", url="https://lab.example/feed", paused=True)

@@ -98,8 +98,8 @@ def list_deliveries(
         now = rt.now()
         if edition is not None:
             editions.get(session, edition)
-        if reader.strip().isdecimal():
-            subscribers.get_subscription(session, int(reader))
+        if (number := deliveries.subscription_number(reader.strip())) is not None:
+            subscribers.get_subscription(session, number)
         rows = deliveries.list_all(
             session, edition_id=edition, states=state or (), reader=reader.strip(),
             limit=limit or (None if as_json else DEFAULT_LIMIT),
