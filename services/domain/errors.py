@@ -22,6 +22,7 @@ between processes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -140,3 +141,11 @@ class DeliveryRefused(DeliveryError):
 
 class DeliveryUnknown(DeliveryError):
     """The connection died after the message was handed over and before the answer: it may have arrived."""
+
+
+def there_are(name: str, known: Sequence[str]) -> str:
+    """What comes before the list of those that are `known`, where none has a name: `did you mean email? There are`."""
+    from difflib import get_close_matches  # here: this module is loaded with everything
+
+    near = get_close_matches(name.lower(), known, n=1)
+    return f"did you mean {near[0]}? There are" if near else "there are"

@@ -49,9 +49,9 @@ def compose_edition(rt: Runtime, claim: Claim) -> None:
     hurry = bool(claim.payload.get("now")) or rt.now() >= begun_at + patience
     with rt.reading() as session:
         subscription, subscriber = subscribers.get_subscription(session, claim.payload["subscription_id"])
-        waiting = [] if hurry else waited_for(
-            session, tuple(subscription.feeds), due_at=due_at, until=begun_at + patience, now=rt.now()
-        )  # fmt: skip
+    waiting = [] if hurry else waited_for(
+        rt.engine, tuple(subscription.feeds), due_at=due_at, until=begun_at + patience, now=rt.now()
+    )  # fmt: skip
     if waiting:
         raise NotYet(f"waiting for {in_words(waiting)}", retry_after=LOOK_AGAIN)
     rt.checkpoint("compose_edition.ready")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
+from typing import Any
 
 from sqlmodel import Session
 
 from services.domain.addresses import CHANNELS
-from services.domain.errors import InvalidInput, NotFound, RateLimited
+from services.domain.errors import InvalidInput, NotFound, RateLimited, there_are
 from services.domain.users import Actor
 from services.pipeline.acts import acting
 from services.runtime import Runtime
@@ -41,6 +41,20 @@ class Rate:
     def per_hour(self) -> int:
         """What holds; 0: nothing does."""
         return lower_of(self.setting, self.lowered.per_hour if self.lowered else None)
+
+    @property
+    def what(self) -> str:
+        """What leaves by it, for people."""
+        return what_leaves(self.channel)
+
+    def told(self) -> dict[str, Any]:
+        """As programs get it."""
+        row = self.lowered
+        return {
+            "channel": self.channel, "per_hour": self.per_hour or None, "setting": self.setting or None,
+            "used": self.used, "lowered_to": row.per_hour if row else None, "lowered_by": row.by if row else None,
+            "lowered_at": row.at if row else None,
+        }  # fmt: skip
 
     @property
     def held(self) -> bool:
@@ -83,8 +97,12 @@ def _setting(rt: Runtime, channel: str) -> int:
 
 
 def _said(channel: str) -> str:
-    what = "mails" if channel == "email" else f"messages by {channel}"
-    return f"the hour's {what} have left"
+    return f"the hour's {what_leaves(channel)} have left"
+
+
+def what_leaves(channel: str) -> str:
+    """What leaves by a channel, for people: `mails`."""
+    return "mails" if channel == "email" else f"messages by {channel}"
 
 
 def all_rates(rt: Runtime, session: Session) -> list[Rate]:
@@ -134,6 +152,4 @@ def restore(rt: Runtime, actor: Actor, channel: str) -> bool:
 
 def _known(channel: str) -> None:
     if channel not in CHANNELS:
-        near = get_close_matches(channel.lower(), CHANNELS, n=1)
-        meant = f"did you mean {near[0]}? There are" if near else "there are"
-        raise NotFound(f"there is no channel {channel[:40]!r}; {meant}: {', '.join(CHANNELS)}")
+        raise NotFound(f"there is no channel {channel[:40]!r}; {there_are(channel, CHANNELS)}: {', '.join(CHANNELS)}")

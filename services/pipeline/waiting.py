@@ -8,7 +8,6 @@ from datetime import datetime
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
-from sqlmodel import Session
 
 from services.domain.polls import Polls, worth_waiting
 from services.storage import polls
@@ -32,16 +31,16 @@ _looking = threading.Lock()
 
 
 def waited_for(
-    session: Session, names: tuple[str, ...], *, due_at: datetime, until: datetime, now: datetime
+    engine: Engine, names: tuple[str, ...], *, due_at: datetime, until: datetime, now: datetime
 ) -> list[str]:
     """The feeds an edition due at `due_at` is held for at `now`, up to `until`; `names` are those it reads, or all."""
-    engine, minute = session.get_bind().engine, now.replace(second=0, microsecond=0)
+    minute = now.replace(second=0, microsecond=0)
     with _looking:  # whoever comes second waits for the look of the first
         look = _looks.get(engine)
         if look is None or look.minute != minute:
             # In one moment: what goes on from being parsed to being fetched again must not be missed between two looks.
-            with snapshot(engine) as at_once:
-                look = _looks[engine] = _Look(minute, polls.look(at_once, now=now))
+            with snapshot(engine) as session:
+                look = _looks[engine] = _Look(minute, polls.look(session, now=now))
         asked = (names, due_at, until)
         if asked not in look.answers:
             look.answers[asked] = worth_waiting(look.seen, names, due_at=due_at, until=until)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,21 +130,16 @@ def writing(engine: Engine) -> Iterator[Session]:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Session]:
+def reading(engine: Engine, **options: Any) -> Iterator[Session]:
     """A session for reads: a consistent snapshot on SQLite, never blocked by a writer, never writes."""
-    with engine.connect().execution_options(broadsheet_reads=True) as connection, Session(connection) as session:
+    connected = engine.connect().execution_options(broadsheet_reads=True, **options)
+    with connected as connection, Session(connection) as session:
         yield session
 
 
-@contextmanager
-def snapshot(engine: Engine) -> Iterator[Session]:
+def snapshot(engine: Engine) -> AbstractContextManager[Session]:
     """As `reading`; all its statements see the same moment, on PostgreSQL, too."""
-    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    with (
-        engine.connect().execution_options(broadsheet_reads=True, **options) as connection,
-        Session(connection) as session,
-    ):
-        yield session
+    return reading(engine) if engine.dialect.name == "sqlite" else reading(engine, isolation_level="REPEATABLE READ")
 
 
 def truncate_log(engine: Engine) -> None:

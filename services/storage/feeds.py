@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from services.domain.errors import InvalidInput, NotFound
+from services.domain.errors import InvalidInput, NotFound, there_are
 from services.domain.papers import Rejected
 from services.domain.urls import whole
 from services.storage import seals
@@ -113,11 +112,9 @@ def get(session: Session, name: str) -> Feed:
     feed = find(session, name)
     if feed is None:
         names = session.exec(select(Feed.name).order_by(Feed.name).limit(COMPARED)).all()
-        near = get_close_matches(name.lower(), names, n=1)
-        meant = f"did you mean {near[0]}? There are" if near else "there are"
         listed = ", ".join(names[:LISTED]) or "none yet"
         more = ", … (`broadsheet feeds list` shows all)" if len(names) > LISTED else ""
-        raise NotFound(f"there is no feed {name[:80]!r}; {meant}: {listed}{more}")
+        raise NotFound(f"there is no feed {name[:80]!r}; {there_are(name, names)}: {listed}{more}")
     return feed
 
 

@@ -94,12 +94,7 @@ def store_groups(session: Session, groups: Sequence[Group], telling: Telling, re
     held |= _held(session, otherwise, (*_NAME_AND_DAY, "content_hash", "past_hashes", "changed_at"))
     writes = _Writes()
     for one, words in zip(groups, heard, strict=True):
-        paper_id = one.paper_ids[0] if one.paper_ids else 0
-        if paper_id and paper_id not in otherwise:
-            _hear_again(one, words, said[paper_id], held[paper_id], writes, telling)
-            result.known += 1
-            continue
-        before = said.get(paper_id, {})
+        before = said.get(one.paper_id, {}) if one.paper_ids else {}
         statements = _speak(one, words, before, writes, telling)
         _decide(one, before, statements, held, writes, result, telling)
 
@@ -137,40 +132,10 @@ def _told_otherwise(
     found: list[int] = []
     for one, heard in groups:
         if one.paper_ids:
-            paper_id = one.paper_ids[0]
-            was = said.get(paper_id, {}).get(speaker)
-            if one.folded or was is None or {words.content_hash for words in heard} != {was.content_hash}:
-                found.append(paper_id)
+            was = said.get(one.paper_id, {}).get(speaker)
+            if one.folded or was is None or any(words.content_hash != was.content_hash for words in heard):
+                found.append(one.paper_id)
     return found
-
-
-def _hear_again(
-    one: Group,
-    heard: Sequence[StatementData],
-    before: Mapping[str, StatementData],
-    old: Any,
-    writes: _Writes,
-    telling: Telling,
-) -> None:
-    """What is to be written of a paper of which a source says once more what it said before."""
-    was = fresh = before[telling.speaker]
-    for words in heard:
-        fresh = merging.together(words, fresh)
-    if fresh is not was:
-        writes.spoken.append((one, fresh))
-    _name_and_date(one, {**before, telling.speaker: fresh}, old, writes)
-
-
-def _name_and_date(one: Group, statements: Mapping[str, StatementData], old: Any, writes: _Writes) -> None:
-    """A paper whose facts stay may still have got a better name, or turn out to have come earlier."""
-    key = stronger(_key(one), old.key)
-    first = min(words.first_on for words in statements.values())
-    if (key, first) != (old.key, old.announced_on):
-        writes.names_and_days.append({"key": key, "announced_on": first, "b_id": one.paper_id})
-
-
-def _key(one: Group) -> str:
-    return str(canonical_key([i for entry in one.entries for i in entry.identifiers]))
 
 
 def _speak(
@@ -206,12 +171,13 @@ def _decide(
     telling: Telling,
 ) -> None:
     """NEW, CHANGED or SAME: what is to be written of one paper."""
+    key = str(canonical_key([i for entry in one.entries for i in entry.identifiers]))
     if not one.paper_ids:
         writes.new_groups.append(one)
         writes.inserts.append(
             {
                 **facts_of(statements),
-                "key": _key(one),
+                "key": key,
                 "past_hashes": [],
                 "first_seen_at": telling.now,
                 "changed_at": telling.now,
@@ -220,12 +186,15 @@ def _decide(
         result.new += 1
         return
     old = held[one.paper_id]
+    key = stronger(key, old.key)
     was = before.get(telling.speaker)
     if was is not None and statements[telling.speaker].content_hash == was.content_hash and not one.folded:
         result.known += 1
-        _name_and_date(one, statements, old, writes)
+        first = min(words.first_on for words in statements.values())
+        if (key, first) != (old.key, old.announced_on):
+            writes.names_and_days.append({"key": key, "announced_on": first, "b_id": one.paper_id})
         return
-    row = {**facts_of(statements), "key": stronger(_key(one), old.key)}
+    row = {**facts_of(statements), "key": key}
     past: list[str] = old.past_hashes
     moved = row["content_hash"] != old.content_hash
     # What it said before is no news: a source that goes back and forth is followed without telling anybody.

@@ -93,8 +93,7 @@ def test_one_look_serves_all_editions_of_a_minute(rt: Runtime, clock: Clock) -> 
     due_at = rt.now()
 
     def held() -> list[str]:
-        with rt.reading() as session:
-            return waited_for(session, (), due_at=due_at, until=due_at + HOUR, now=rt.now())
+        return waited_for(rt.engine, (), due_at=due_at, until=due_at + HOUR, now=rt.now())
 
     with asked_of(rt) as asked:
         assert held() == held() == ["hf"]

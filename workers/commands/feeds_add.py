@@ -15,6 +15,7 @@ from workers.commands.output import counted, emit_json, note, say, warn
 
 if TYPE_CHECKING:
     from services.domain.papers import ParsedFeed
+    from services.storage.tables import Feed
 
 
 EPILOG = epilog(
@@ -86,13 +87,7 @@ def add_feed(
     )  # fmt: skip
     with opened(sync=True) as rt:
         feed, found = add(rt, me(), wanted, check=check)
-    if as_json:
-        emit_json(feed_json(feed) | {"found": _found_json(found)})
-        return
-    if found is not None:
-        _show_found(found)
-    say(f"Added {feed.name} ({feed.kind}), asked every {feed.interval_minutes} minutes.", style="green")
-    note(f"Fetch it now: broadsheet feeds fetch {feed.name}")
+    _tell(feed, found, f"Added {feed.name} ({feed.kind}), asked every {feed.interval_minutes} minutes.", as_json)
 
 
 EDIT_EPILOG = epilog(
@@ -114,12 +109,17 @@ def edit_feed(
 
     with opened(sync=True) as rt:
         feed, found = edit(rt, me(), name, url, check=check)
+    _tell(feed, found, f"{feed.name} is read at its new address from now on; its papers and history stay.", as_json)
+
+
+def _tell(feed: Feed, found: ParsedFeed | None, done: str, as_json: bool) -> None:
+    """What was done with a feed, and what a look at it found."""
     if as_json:
         emit_json(feed_json(feed) | {"found": _found_json(found)})
         return
     if found is not None:
         _show_found(found)
-    say(f"{feed.name} is read at its new address from now on; its papers and history stay.", style="green")
+    say(done, style="green")
     note(f"Fetch it now: broadsheet feeds fetch {feed.name}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,7 +32,7 @@ def list_rates(as_json: Json = False) -> None:
         now = rt.now()
         found = all_rates(rt, session)
     if as_json:
-        emit_json([rate_json(rate) for rate in found])
+        emit_json([rate.told() for rate in found])
         return
     table(
         ["Channel", Column("An hour", right=True), Column("Sent, 1 h", right=True),
@@ -51,16 +51,6 @@ def said_by(rate: Rate, now: datetime) -> str:
     if rate.held and rate.lowered:
         return f"{rate.lowered.by}, {ago(rate.lowered.at, now)}" + (f" (else {setting})" if setting else "")
     return setting
-
-
-def rate_json(rate: Rate) -> dict[str, Any]:
-    """A channel's rate as scripts get it."""
-    row = rate.lowered
-    return {
-        "channel": rate.channel, "per_hour": rate.per_hour or None, "setting": rate.setting or None,
-        "used": rate.used, "lowered_to": row.per_hour if row else None, "lowered_by": row.by if row else None,
-        "lowered_at": row.at if row else None,
-    }  # fmt: skip
 
 
 def slow_down(

@@ -215,9 +215,8 @@ def _limits(rt: Runtime, session: Session, paces: Sequence[Rate], now: datetime)
     found = [Limit("disk", 1 - free / total, f"{free / 1e9:,.0f} GB free", f"where {s.home} is")]
     for rate in paces:
         if rate.per_hour:
-            what = "mails" if rate.channel == "email" else f"messages by {rate.channel}"
             left = f"{max(rate.per_hour - rate.used, 0):,} of {rate.per_hour:,}"
-            found.append(Limit(what, rate.used / rate.per_hour, left, f"left of the hour’s {what}", rate))
+            found.append(Limit(rate.what, rate.used / rate.per_hour, left, f"left of the hour’s {rate.what}", rate))
     if s.llm_url and s.llm_tokens_per_day:
         spent = sentences.spent(session, now=now)
         left = f"{max(s.llm_tokens_per_day - spent, 0):,} of {s.llm_tokens_per_day:,}"

@@ -62,7 +62,7 @@ class FeedDetail(Answer):
     created_at: datetime
 
 
-class BatchOut(Answer):
+class FeedBatch(Answer):
     """What one day (week, month) of a feed came to."""
 
     batch: str
@@ -131,7 +131,7 @@ class FeedAbout(FeedDetail):
     fresh_minutes: int | None
     mute_alerts: bool
     why: Annotated[str, Field(description="Why it is read next at next_check_at, or never")]
-    batches: list[BatchOut]
+    batches: list[FeedBatch]
     fetches: list[FetchOut]
     rejected: list[RefusedEntry]
     notices: list[NoticeOut]
@@ -200,7 +200,7 @@ def get_feed(web: WebKit, me: Doer, name: Name) -> FeedAbout:
             **FeedDetail.model_validate(feed).model_dump(), state=about.status.state,
             interval_now_s=about.interval.total_seconds(), interval_fixed=feed.interval_fixed,
             fresh_minutes=feed.fresh_minutes, mute_alerts=feed.mute_alerts, why=about.why,
-            batches=[BatchOut.model_validate(one) for one in about.batches],
+            batches=[FeedBatch.model_validate(one) for one in about.batches],
             fetches=[FetchOut.model_validate(one) for one in about.fetches],
             rejected=[RefusedEntry.model_validate(one) for one, _ in about.rejections],
             notices=[NoticeOut.model_validate(one) for one in about.notices],

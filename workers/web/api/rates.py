@@ -38,16 +38,7 @@ def list_rates(web: WebKit) -> Page[RateOut]:
     """All channels on one page."""
     with web.rt.reading() as session:
         found = rates.all_rates(web.rt, session)
-    return Page(items=[_shown(rate) for rate in found], next=None)
-
-
-def _shown(rate: rates.Rate) -> RateOut:
-    row = rate.lowered
-    return RateOut(
-        channel=rate.channel, per_hour=rate.per_hour or None, setting=rate.setting or None, used=rate.used,
-        lowered_to=row.per_hour if row else None, lowered_by=row.by if row else None,
-        lowered_at=row.at if row else None,
-    )  # fmt: skip
+    return Page(items=[RateOut(**rate.told()) for rate in found], next=None)
 
 
 @router.put("/rates/{channel}", summary="Hold a channel to fewer messages an hour")
